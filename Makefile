@@ -1,0 +1,128 @@
+# minim: a compact mail transfer agent. `make help` lists the targets.
+
+CC       ?= gcc
+BUILD    ?= build
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+SYSCONF  ?= /etc
+
+CSTD     = -std=c17 -D_GNU_SOURCE
+WARN     = -Wall -Wextra -Wshadow -Werror -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+           -Wpointer-arith -Wwrite-strings
+HARDEN   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+CFLAGS   ?= -O2 -g
+ALLFLAGS = $(CSTD) $(WARN) $(CFLAGS) -Isrc -MMD -MP
+LIBS     = -lpcre2-8 -llmdb -lidn2 -lcrypt -lresolv
+ASAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+DEPS     = gcc clang make perl swaks valgrind clang-format cppcheck universal-ctags pkg-config \
+           libpcre2-dev liblmdb-dev libidn2-dev libcrypt-dev libclang-rt-14-dev
+
+TESTSRC  = $(wildcard src/*/test_*.c)
+SRC      = $(filter-out $(TESTSRC),$(wildcard src/*/*.c))
+OBJ      = $(SRC:src/%.c=$(BUILD)/obj/%.o)
+LIBOBJ   = $(filter-out $(BUILD)/obj/main/main.o,$(OBJ))
+TESTOBJ  = $(TESTSRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/unit.o
+FUZZ     = $(basename $(notdir $(wildcard testsuite/fuzz/fuzz_*.c)))
+
+.PHONY: all help deps serve test check unit suite suite-asan selftest lint bench fuzz install clean format \
+        durability doc doc-check need
+.DEFAULT_GOAL := all
+
+all: need $(BUILD)/minim
+
+help:
+	@echo 'all (default)  build $(BUILD)/minim'
+	@echo 'deps           install what is needed, with apt-get'
+	@echo 'serve          dependencies, build, start minim on loopback and show mail delivered'
+	@echo 'test           dependencies, build, lint, unit tests, the suite, the suite under ASan and UBSan'
+	@echo 'unit suite suite-asan selftest lint durability fuzz bench   one part of it'
+	@echo 'install        DESTDIR= PREFIX=/usr/local SYSCONF=/etc'
+
+# Says what is missing before a compiler does.
+need:
+	@for tool in $(firstword $(CC)) perl; do command -v $$tool >/dev/null || \
+	  { echo "minim: $$tool is missing: run 'make deps'" >&2; exit 1; }; done
+	@for h in pcre2.h lmdb.h idn2.h crypt.h; do \
+	  printf '#define PCRE2_CODE_UNIT_WIDTH 8\n#include <%s>\n' $$h | $(CC) -E -x c - >/dev/null 2>&1 || \
+	  { echo "minim: header $$h is missing: run 'make deps'" >&2; exit 1; }; done
+
+deps:
+	@testsuite/deps $(DEPS)
+
+$(BUILD)/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) $(HARDEN) -c $< -o $@
+
+$(BUILD)/obj/unit.o: testsuite/unit/unit.c
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) -Itestsuite $(HARDEN) -c $< -o $@
+
+$(BUILD)/obj/%/test_%.o: ALLFLAGS += -Itestsuite
+$(TESTOBJ): ALLFLAGS += -Itestsuite
+
+$(BUILD)/minim: $(OBJ)
+	$(CC) $(CFLAGS) -pie $^ -o $@ $(LIBS)
+
+$(BUILD)/unit-tests: $(LIBOBJ) $(TESTOBJ)
+	$(CC) $(CFLAGS) -pie $^ -o $@ $(LIBS)
+
+unit: need $(BUILD)/unit-tests
+	$(BUILD)/unit-tests
+
+selftest: all
+	testsuite/selftest/run
+	testsuite/lint/selftest
+
+suite: all
+	./runtest -j $$(nproc)
+
+# The same program and tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+suite-asan:
+	$(MAKE) BUILD=build-asan CFLAGS='$(ASAN)' HARDEN= all build-asan/unit-tests
+	build-asan/unit-tests
+	./runtest --asan -j $$(nproc)
+
+lint: all
+	testsuite/lint/run
+
+bench: all
+	testsuite/bench/run
+
+durability: all
+	testsuite/durability/run
+
+fuzz: need
+	testsuite/fuzz/run
+
+check: unit lint selftest suite
+
+test: deps
+	$(MAKE) all
+	$(MAKE) lint
+	$(MAKE) unit
+	$(MAKE) selftest
+	$(MAKE) suite-asan
+	$(MAKE) durability
+	$(MAKE) suite
+
+serve: deps
+	$(MAKE) all
+	testsuite/serve
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/bin \
+	  $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(SYSCONF)/minim
+	install -m 755 $(BUILD)/minim $(DESTDIR)$(PREFIX)/sbin/minim
+	ln -sf minim $(DESTDIR)$(PREFIX)/sbin/sendmail
+	ln -sf ../sbin/minim $(DESTDIR)$(PREFIX)/bin/mailq
+	ln -sf ../sbin/minim $(DESTDIR)$(PREFIX)/lib/sendmail
+	install -m 644 doc/minim.8 $(DESTDIR)$(PREFIX)/share/man/man8/minim.8
+
+format:
+	clang-format -i $$(git ls-files 'src/*.[ch]' 'src/**/*.[ch]')
+
+clean:
+	rm -rf build build-asan build-fuzz build-clang
+
+-include $(OBJ:.o=.d) $(TESTOBJ:.o=.d)

@@ -1,0 +1,145 @@
+/*
+ * Pools (pool.h): a chain of blocks, the newest first. An allocation larger than a block gets a
+ * block of its own. Under AddressSanitizer freed tails are poisoned, so that a use after release
+ * is found.
+ */
+#include "base/base.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
+enum { BLOCK_SIZE = 8192, ALIGN = 16 };
+
+struct block {
+    struct block *older;
+    size_t used, size;
+    _Alignas(ALIGN) char data[];
+};
+
+struct pool {
+    const char *name;
+    struct block *newest;
+    size_t total;
+};
+
+static struct block *block_new(struct pool *pool, size_t size)
+{
+    struct block *b = malloc(sizeof *b + size);
+    if (!b) {
+        fprintf(stderr, "minim: out of memory: %zu bytes for pool %s, which holds %zu\n", size,
+                pool->name, pool->total);
+        exit(71); /* EX_OSERR */
+    }
+    *b = (struct block){.older = pool->newest, .size = size};
+    ASAN_POISON_MEMORY_REGION(b->data, size);
+    pool->newest = b;
+    pool->total += size;
+    return b;
+}
+
+struct pool *pool_new(const char *name)
+{
+    struct pool *pool = calloc(1, sizeof *pool);
+    if (!pool) {
+        fprintf(stderr, "minim: out of memory for pool %s\n", name);
+        exit(71);
+    }
+    pool->name = name;
+    return pool;
+}
+
+static void block_drop(struct pool *pool)
+{
+    struct block *b = pool->newest;
+    pool->newest = b->older;
+    pool->total -= b->size;
+    ASAN_UNPOISON_MEMORY_REGION(b->data, b->size);
+    free(b);
+}
+
+void pool_free(struct pool **pool)
+{
+    if (!*pool) {
+        return;
+    }
+    while ((*pool)->newest) {
+        block_drop(*pool);
+    }
+    free(*pool);
+    *pool = NULL;
+}
+
+void pool_clear(struct pool *pool)
+{
+    while (pool->newest && (pool->newest->older || pool->newest->size > BLOCK_SIZE)) {
+        block_drop(pool);
+    }
+    if (pool->newest) {
+        pool->newest->used = 0;
+        ASAN_POISON_MEMORY_REGION(pool->newest->data, pool->newest->size);
+    }
+}
+
+void *pool_alloc(struct pool *pool, size_t size)
+{
+    size_t need = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    if (need < size) {
+        BUG("allocation of %zu bytes in pool %s", size, pool->name);
+    }
+    struct block *b = pool->newest;
+    if (!b || b->size - b->used < need) {
+        b = block_new(pool, need > BLOCK_SIZE ? need : BLOCK_SIZE);
+    }
+    void *p = b->data + b->used;
+    b->used += need;
+    ASAN_UNPOISON_MEMORY_REGION(p, size);
+    return p;
+}
+
+void *pool_zalloc(struct pool *pool, size_t size)
+{
+    void *p = pool_alloc(pool, size);
+    memset(p, 0, size);
+    return p;
+}
+
+void *pool_calloc(struct pool *pool, size_t n, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(n, size, &total)) {
+        BUG("array of %zu times %zu bytes in pool %s", n, size, pool->name);
+    }
+    return pool_zalloc(pool, total);
+}
+
+struct pool_mark pool_mark(struct pool *pool)
+{
+    return (struct pool_mark){pool->newest, pool->newest ? pool->newest->used : 0};
+}
+
+void pool_release(struct pool *pool, struct pool_mark mark)
+{
+    while (pool->newest != mark.block) {
+        if (!pool->newest) {
+            BUG("mark of pool %s is not in it", pool->name);
+        }
+        block_drop(pool);
+    }
+    if (pool->newest) {
+        struct block *b = pool->newest;
+        b->used = mark.used;
+        ASAN_POISON_MEMORY_REGION(b->data + b->used, b->size - b->used);
+    }
+}
+
+size_t pool_size(const struct pool *pool)
+{
+    return pool->total;
+}

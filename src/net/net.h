@@ -1,0 +1,188 @@
+/*
+ * The one public header of net/: IP addresses, the resolver (the only code that asks DNS),
+ * connecting and listening, and streams with deadlines.
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "core/core.h"
+
+extern const struct module net_module; /* dns_* options, disable_ipv6 users, … */
+
+/* ---- addresses ---- */
+
+/* An IP address in network order; v4 uses the first four bytes. */
+struct ip {
+    int family; /* AF_INET, AF_INET6; 0: none */
+    unsigned char b[16];
+};
+
+/* Parses dotted-quad or colon notation (no brackets, no scope); false if it is neither. */
+bool ip_parse(struct str s, struct ip *out);
+
+/* Text form (RFC 5952 for IPv6). */
+struct str ip_text(struct pool *pool, const struct ip *ip);
+
+/* True if the address lies in net/bits; false for different families. */
+bool ip_in_net(const struct ip *ip, const struct ip *net, unsigned bits);
+
+/* Parses "1.2.3.4", "1.2.3.0/24", "2001:db8::/32"; bits is the full width without a slash. */
+bool ip_parse_net(struct str s, struct ip *net, unsigned *bits);
+
+/* The address with the bits after the mask cleared. */
+struct ip ip_mask(struct ip ip, unsigned bits);
+
+/* Splits an optional port off a host item: "[1.2.3.4]:25", "1.2.3.4.25", "1.2.3.4"; port 0 if none. */
+bool ip_parse_port(struct str s, struct str *addr, int *port);
+
+/* Name for DNS reverse look-up: 4.3.2.1.in-addr.arpa. */
+struct str ip_reverse_name(struct pool *pool, const struct ip *ip, struct str suffix);
+
+/* Addresses of this machine's interfaces (for @[]), text form. */
+void net_local_addresses(struct pool *pool, struct strvec *out);
+
+/* True if the address is one of this machine, or in hosts_treat_as_local by name. */
+bool net_is_local(struct pool *pool, const struct ip *ip);
+
+/* ---- DNS ---- */
+
+enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15,
+                DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33, DNS_SPF = 99, DNS_TLSA = 52 };
+
+enum dns_result { DNS_OK, DNS_NOMATCH /* no such name */, DNS_NODATA /* no such record */,
+                  DNS_AGAIN /* try later */, DNS_FAIL /* for good: bad answer, refused */ };
+
+struct dns_rr {
+    enum dns_type type;
+    uint32_t ttl;
+    struct str owner;
+    int pref, weight, port;   /* MX, SRV */
+    struct str name;          /* MX, SRV, PTR, NS, CNAME, SOA mname: target, tainted */
+    struct ip ip;             /* A, AAAA */
+    struct strvec txt;        /* TXT, SPF: character strings */
+    struct str raw;           /* rdata of other types (TLSA) */
+    struct str soa_rname;
+    uint32_t soa[5];          /* serial refresh retry expire minimum */
+};
+
+struct dns_answer {
+    struct dns_rr *rr;
+    size_t n;
+    bool authentic;       /* AD bit, or AA where dns_trust_aa allows */
+    struct str final_name; /* after CNAMEs (dns_cname_loops) */
+    struct str error;      /* text for log and $…_message when not DNS_OK */
+};
+
+/*
+ * Asks for one type. Follows CNAMEs; results live in pool and are tainted. Answers are cached in
+ * the process for their TTL (failures for a bounded time). dnssec asks for the AD bit (DO).
+ * Options dns_retrans, dns_retry, dns_check_names_pattern, dns_again_means_nonexist are applied.
+ */
+enum dns_result dns_lookup(const struct config *conf, struct pool *pool, struct str name,
+                           enum dns_type type, bool dnssec, struct dns_answer *out);
+
+enum host_find { HF_FOUND, HF_FOUND_LOCAL, HF_FAILED /* no such host or nothing usable */,
+                 HF_AGAIN, HF_SECURITY /* required DNSSEC missing */ };
+
+/* What dns_find_hosts() is to do. */
+struct host_find_opts {
+    bool mx, a, srv;             /* which records; MX before A */
+    struct str srv_service;      /* "smtp" of _smtp._tcp */
+    const struct mlist *ignore;  /* unused here; callers filter */
+    bool dnssec_request, dnssec_require;
+    bool mx_fail_is_fail, srv_fail_is_fail; /* try-again counts as absent */
+    bool no_ipv6, ipv4_only, widen_search, qualify_single, search_parents;
+    /* Filter for addresses (ignore_target_hosts): true drops it. May be NULL. */
+    bool (*drop)(void *closure, struct str name, struct str address);
+    void *closure;
+};
+
+/*
+ * Addresses of a mail domain (RFC 5321 5.1): MX by preference, random among equals, else the
+ * domain's own address; from a host of ours onwards the list is cut, HF_FOUND_LOCAL if nothing is
+ * left before it. error gets a text for failures.
+ */
+enum host_find dns_find_hosts(const struct config *conf, struct pool *pool, struct str domain,
+                              const struct host_find_opts *opts, struct host **hosts,
+                              struct str *fully_qualified, struct str *error);
+
+/* Addresses of a host name, by DNS or (getaddrinfo-like, /etc/hosts first) when byname is set. */
+enum host_find net_find_addresses(const struct config *conf, struct pool *pool, struct host *h,
+                                  bool byname, bool dnssec, struct str *error);
+
+/* Reverse look-up with forward check, as $sender_host_name wants it; aliases are added to *aliases. */
+enum host_find net_host_name(const struct config *conf, struct pool *pool, struct str address,
+                             struct str *name, struct strvec *aliases, struct str *error);
+
+/* ---- sockets ---- */
+
+/*
+ * Connects, from `interface` (unset: any) to address:port, within timeout seconds (0: the
+ * system's). address starting with '/' is a Unix socket. Returns the descriptor (close-on-exec)
+ * or -1 with errno (ETIMEDOUT).
+ */
+int net_connect(struct str interface, struct str address, int port, int timeout, bool keepalive);
+
+/* A listening socket. IPv6 sockets are v6-only. -1 with errno. */
+int net_listen(const struct ip *ip, int port, int backlog);
+
+/* Text and port of a socket's own end or its peer; false if it is not IP. */
+bool net_sock_name(struct pool *pool, int fd, bool peer, struct str *addr, int *port);
+
+/* ---- streams ---- */
+
+/*
+ * A buffered two-way byte stream. Filters (TLS, later) stand between it and the socket by
+ * replacing its ops. Every read and every flush obeys the timeout set last.
+ */
+struct stream;
+
+struct stream_ops {
+    /* Like read(2)/write(2); -1 with errno (ETIMEDOUT at the deadline). timeout_ms -1: none. */
+    ssize_t (*read)(void *ctx, char *p, size_t n, int timeout_ms);
+    ssize_t (*write)(void *ctx, const char *p, size_t n, int timeout_ms);
+    bool (*readable)(void *ctx); /* something could be read at once */
+    void (*close)(void *ctx);
+};
+
+/* A stream over descriptors (may be equal, out may be -1); it owns them. Memory from pool. */
+struct stream *stream_new(struct pool *pool, int in_fd, int out_fd);
+
+/* Seconds each following wait may take; 0 none. */
+void stream_timeout(struct stream *s, int seconds);
+
+/* Next byte, or STREAM_EOF / STREAM_ERROR (errno; ETIMEDOUT). */
+enum { STREAM_EOF = -1, STREAM_ERROR = -2 };
+int stream_getc(struct stream *s);
+
+/* Puts the last byte back (one is always possible). */
+void stream_ungetc(struct stream *s, int c);
+
+/*
+ * View of what is buffered, filling the buffer if it is empty: *n bytes at *p, to be taken with
+ * stream_consume(). Returns false at end or error (stream_error tells).
+ */
+bool stream_peek(struct stream *s, const char **p, size_t *n);
+void stream_consume(struct stream *s, size_t n);
+
+/* True if input is waiting: buffered, or readable at once. */
+bool stream_pending(struct stream *s);
+
+/* errno of the last failure, 0 at plain end of file. */
+int stream_error(const struct stream *s);
+
+/* Adds to the output buffer; written when full or flushed. False once an error happened. */
+bool stream_write(struct stream *s, const char *p, size_t n);
+bool stream_puts(struct stream *s, struct str text);
+bool stream_flush(struct stream *s);
+
+/* Descriptor for polling; -1 if none. */
+int stream_fd(const struct stream *s);
+
+/* Puts a filter under the buffers (after flushing); ctx belongs to the ops. */
+bool stream_push(struct stream *s, const struct stream_ops *ops, void *ctx);
+
+/* Flushes and closes; sets *s to NULL. */
+void stream_close(struct stream **s);
+
+#endif

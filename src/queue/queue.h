@@ -1,0 +1,75 @@
+/*
+ * The one public header of queue/: delivering one message, retry, bounces, queue runs, and what an
+ * administrator does to the queue.
+ */
+#ifndef QUEUE_QUEUE_H
+#define QUEUE_QUEUE_H
+
+#include "route/route.h"
+#include "transport/transport.h"
+
+extern const struct module queue_module;
+
+/* Our own reasons in struct address basic_errno (below zero; above are errno values). */
+enum queue_errno { ERRNO_RRETRY = -51, ERRNO_HRETRY = -52, ERRNO_LRETRY = -53, ERRNO_TRETRY = -54,
+                   ERRNO_QUOTA = -20, ERRNO_HOST_IS_LOCAL = -21, ERRNO_EXPANDFAIL = -30,
+                   ERRNO_MAIL4XX = -45, ERRNO_RCPT4XX = -44, ERRNO_DATA4XX = -46, ERRNO_SMTPCLOSED = -18,
+                   ERRNO_SMTPFORMAT = -19, ERRNO_CONNECTTIMEOUT = -22, ERRNO_UNKNOWNHOST = -17,
+                   ERRNO_AUTHFAIL = -42, ERRNO_NOUSER = -10 };
+
+struct retry_rule; /* see retry.c */
+
+/* Reads one line of the retry section; appends to conf->retry_rules. False after reporting. */
+bool retry_read_line(struct opt_reader *r, struct str line);
+
+enum deliver_flags { DELIVER_FORCE = 1 /* -M: whatever retry times say */, DELIVER_QUEUE_RUN = 2,
+                     DELIVER_THAW = 4 /* frozen too */, DELIVER_GIVE_UP = 8, DELIVER_FIRST = 16,
+                     DELIVER_LOCAL_ONLY = 32, DELIVER_ROUTE_ONLY = 64 };
+
+enum deliver_result { DELIVERED_NOT_ATTEMPTED, DELIVERED_ATTEMPTED, DELIVERED_ALL };
+
+/* Delivers one message as far as it goes now; takes the message's lock (no attempt if held). */
+enum deliver_result queue_deliver(const struct config *conf, struct str id, unsigned flags);
+
+/*
+ * Tells the delivery pool of a new message; `how` as -od… says. Without a pool: forks a process
+ * for QUEUE_BACKGROUND, delivers here for QUEUE_FOREGROUND, leaves it for QUEUE_ONLY.
+ */
+enum queue_how { QUEUE_BACKGROUND, QUEUE_FOREGROUND, QUEUE_ONLY, QUEUE_SMTP_ONLY };
+void queue_hand_over(const struct config *conf, struct str id, enum queue_how how);
+
+/* The delivery pool's socket, named in the spool directory: made by the supervisor, read by workers. */
+int queue_pool_listen(const struct config *conf);
+/* Serves ids from the socket for ever; returns on SIGTERM (*stop set). */
+void queue_worker(const struct config *conf, int fd, volatile const int *stop);
+
+/* One queue run. selectors as -q… -R… -S… have it. */
+struct queue_run_opts {
+    bool first_only;  /* -qi */
+    bool force, force_frozen; /* -qf, -qff */
+    bool local_only;  /* -ql */
+    bool two_stage;   /* -qq */
+    struct str sender, recipient; /* -S, -R: substring; unset: all */
+    bool sender_regex, recipient_regex;
+    struct str first, last;
+};
+void queue_run(const struct config *conf, const struct queue_run_opts *o);
+
+/* -bp and its kin: prints the listing. mode as in "-bp" 0, "-bpa" …; ids restricts if n > 0. */
+struct queue_list_opts {
+    bool unsorted, recipients_only_undelivered, all_recipients, count;
+    struct strvec ids;
+};
+int queue_list(const struct config *conf, const struct queue_list_opts *o);
+
+/* -M…: action on messages. arg for -Mar, -Mes, -Mmd. Returns the exit status; prints Exim's lines. */
+enum queue_action { QA_DELIVER, QA_FREEZE, QA_THAW, QA_REMOVE, QA_GIVE_UP, QA_MARK_ALL_DELIVERED,
+                    QA_MARK_DELIVERED, QA_ADD_RECIPIENT, QA_EDIT_SENDER, QA_VIEW_HEADER, QA_VIEW_BODY,
+                    QA_VIEW_LOG, QA_VIEW_COPY };
+int queue_act(const struct config *conf, enum queue_action what, struct str id, const struct strvec *args,
+              struct str caller);
+
+/* Address test (-bt) printing Exim's lines; verification (-bv, -bvs). Exit status 0, 1 (defer), 2 (fail). */
+int queue_test_address(const struct config *conf, struct str address, struct str sender, bool verify, bool as_sender);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * The one public header of smtp_out/: a client session, used by the smtp and lmtp transports, by
+ * callouts and by cutthrough. It knows the wire; what to do with a result is the caller's.
+ */
+#ifndef SMTP_OUT_SMTP_OUT_H
+#define SMTP_OUT_SMTP_OUT_H
+
+#include "expand/expand.h"
+#include "mail/mail.h"
+
+extern const struct module smtp_out_module;
+
+/* A reply, all lines, code and text; text has its lines joined as Exim logs them ("\n" between). */
+struct smtp_reply {
+    int code;           /* 0: none was read */
+    struct str text;    /* first line's code up to the last line, tainted */
+};
+
+enum smtp_status { SMTP_OK, SMTP_PERM /* 5xx */, SMTP_TEMP /* 4xx */, SMTP_CLOSED, SMTP_TIMEOUT,
+                   SMTP_IOERROR, SMTP_SYNC /* malformed or unexpected reply */ };
+
+struct smtp_client;
+
+/* Facts and time-outs of a conversation; times in seconds. */
+struct smtp_client_opts {
+    const struct config *conf;
+    struct host *host;
+    int port;
+    struct str interface, helo;
+    int connect_timeout, command_timeout, data_timeout, final_timeout;
+    bool lmtp, keepalive, avoid_esmtp, avoid_pipelining, avoid_chunking;
+};
+
+/* Connects, reads the banner, says EHLO (HELO if refused; LHLO). *error tells a failure in Exim's words. */
+enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_opts *o,
+                                  struct smtp_client **c, struct smtp_reply *reply, struct str *error);
+
+/* Our end of the connection. */
+void smtp_client_local(const struct smtp_client *c, struct str *addr, int *port);
+
+/* ESMTP extensions the server offered. */
+enum smtp_ext { EXT_SIZE = 1, EXT_PIPELINING = 2, EXT_8BITMIME = 4, EXT_CHUNKING = 8, EXT_DSN = 16,
+                EXT_STARTTLS = 32, EXT_AUTH = 64, EXT_SMTPUTF8 = 128, EXT_PRDR = 256 };
+unsigned smtp_client_exts(const struct smtp_client *c);
+
+/* The stream under the session. */
+struct stream *smtp_client_stream(struct smtp_client *c);
+
+/* Queues a command (CRLF added) without flushing; reads one reply, flushing first. */
+bool smtp_client_cmd(struct smtp_client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct smtp_reply *r);
+
+/* Words for a status and the command it answered, as Exim logs them. */
+struct str smtp_client_error(struct smtp_client *c, struct pool *pool, enum smtp_status st,
+                             const char *stage, const struct smtp_reply *r);
+
+/* QUIT (not awaited longer than a moment) and close; sets *c to NULL. */
+void smtp_client_close(struct smtp_client **c, bool quit);
+
+#endif

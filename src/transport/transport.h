@@ -1,0 +1,73 @@
+/* The one public header of transport/: transports, their common options, the privileged hand. */
+#ifndef TRANSPORT_TRANSPORT_H
+#define TRANSPORT_TRANSPORT_H
+
+#include "expand/expand.h"
+#include "mail/mail.h"
+#include "smtp_out/smtp_out.h"
+
+extern const struct module transport_module;
+
+struct transport_driver;
+
+/* One transport of the configuration: generic options, and the driver's own in `opts`. */
+struct transport {
+    struct transport *next;
+    struct str name;
+    const struct transport_driver *driver;
+    void *opts;
+    struct cfg_pos pos;
+    bool body_only, headers_only, delivery_date_add, envelope_to_add, return_path_add, disable_logging,
+        initgroups, retry_use_local_part, log_output, log_fail_output, log_defer_output, return_output,
+        return_fail_output, rcpt_include_affixes, retry_use_local_part_set, multi_domain;
+    struct etext debug_print, headers_add, headers_remove, headers_rewrite_text, home_directory,
+        current_directory, message_size_limit, return_path, shadow_condition, transport_filter,
+        max_parallel, batch_id, event_action;
+    struct str shadow_transport;
+    int transport_filter_timeout, batch_max;
+    struct idopt user, group;
+    struct rewrite_rule *headers_rewrite;
+    bool local; /* by driver */
+};
+
+struct transport_driver {
+    const char *name;
+    bool local;
+    size_t opts_size;
+    const struct option *options;
+    bool (*init)(struct opt_reader *r, struct transport *t);
+    /*
+     * Delivers d->addrs. Sets each address's outcome, message, errno and facts (host_used,
+     * confirmation, file_used). A local driver does it for the one address or batch. Never logs
+     * "=>" lines; that is queue/'s.
+     */
+    void (*deliver)(struct ectx *x, struct delivery *d);
+};
+
+/* The generic option rows (struct transport). */
+extern const struct option transport_options[];
+
+/* Writes the message as a transport must: headers changed, prefix, body, by the flags. */
+enum { TW_CRLF = 1, TW_DOTS = 2 /* SMTP dot-stuffing */, TW_NO_HEADERS = 4, TW_NO_BODY = 8,
+       TW_RETURN_PATH = 16, TW_ENVELOPE_TO = 32, TW_DELIVERY_DATE = 64, TW_FINAL_DOT = 128,
+       TW_CHECK_STRING = 256 };
+struct transport_writer {
+    unsigned flags;
+    struct str check_string, escape_string;
+    bool (*put)(void *closure, const char *p, size_t n); /* false: stop, errno set */
+    void *closure;
+    int64_t written;
+};
+bool transport_write_message(struct ectx *x, struct delivery *d, struct transport_writer *w);
+
+/*
+ * The hand: a resident process with the supervisor's rights that writes mail, or runs a command,
+ * as its recipient. hand_start() forks it before privileges are dropped and returns our end;
+ * hand_local() runs a local transport for a delivery under d->uid/gid: in this process when the
+ * rights are ours already, in a forked child when we are root, else through the hand.
+ */
+int hand_start(const struct config *conf);
+void hand_use(int fd);
+void hand_local(struct ectx *x, struct delivery *d);
+
+#endif

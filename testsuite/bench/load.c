@@ -1,0 +1,253 @@
+/*
+ * load - the SMTP client that puts the load on every MTA alike.
+ *
+ *   load [-c SESSIONS] [-t SECONDS | -m CONNECTIONS] [-n MESSAGES] [-l SIZE]
+ *        [-u USERS] [-r RELAYS] HOST PORT
+ *
+ * SESSIONS processes (default 1) make connections one after another, each with
+ * MESSAGES messages (1) of SIZE bytes (4096), until SECONDS are over or
+ * CONNECTIONS were made by all of them together. Recipients are, in turn,
+ * bu1..USERS@bench.test (10), or with -r user@d1..RELAYS.relay.test. No
+ * PIPELINING; each reply is awaited, but that to QUIT: as Postfix's client does
+ * it, and because Exim holds that reply back for 200 ms.
+ *
+ * Prints one line: accepted N seconds S p50 MS p99 MS refused N reconnects N.
+ * `accepted` counts the messages that got 250; p50 and p99 are of the time a
+ * connection took; `reconnects` counts connections without a greeting in 1.5 s,
+ * lost to a full accept queue and made again. A reply that is not wanted ends
+ * that connection and counts as refused. Exit status 1 if nothing was accepted.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_SAMPLES = 1 << 20, GREETING_MS = 1500, REPLY_MS = 60000 };
+
+/* What was asked for. */
+struct plan {
+    int sessions, messages, size, users, relays;
+    long connections;
+    double seconds;
+    struct sockaddr_in to;
+};
+
+/* Counted by all processes together, in shared memory. */
+struct counts {
+    long accepted, refused, reconnects, started, samples;
+    double ms[MAX_SAMPLES];
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static bool put(int fd, const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        text += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+/* The first digit of the reply, 0 if none came in time, -1 if the peer went. */
+static int reply(int fd, int timeout_ms)
+{
+    char text[8192];
+    size_t len = 0;
+    for (;;) {
+        struct pollfd pf = {.fd = fd, .events = POLLIN};
+        if (poll(&pf, 1, timeout_ms) == 0)
+            return 0;
+        ssize_t n = recv(fd, text + len, sizeof text - 1 - len, 0);
+        if (n <= 0)
+            return -1;
+        len += (size_t)n;
+        text[len] = '\0';
+        if (text[len - 1] != '\n')
+            continue;
+        size_t line = len - 1;
+        while (line > 0 && text[line - 1] != '\n')
+            line--;
+        if (len - line > 3 && text[line + 3] != '-')
+            return text[line] - '0';
+    }
+}
+
+static bool command(int fd, const char *text, int want)
+{
+    return put(fd, text, strlen(text)) && reply(fd, REPLY_MS) == want;
+}
+
+/* Connects and reads the greeting; -1 if that does not work at all. */
+static int greeted(const struct plan *plan, struct counts *counts)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (fd < 0)
+            return -1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        int got = -1;
+        if (connect(fd, (const struct sockaddr *)&plan->to, sizeof plan->to) == 0)
+            got = reply(fd, GREETING_MS);
+        if (got == 2)
+            return fd;
+        close(fd);
+        if (got != 0)
+            return -1;
+        __sync_fetch_and_add(&counts->reconnects, 1);
+    }
+    return -1;
+}
+
+static bool send_message(int fd, const struct plan *plan, long serial, const char *text)
+{
+    char rcpt[100];
+    if (plan->relays)
+        snprintf(rcpt, sizeof rcpt, "RCPT TO:<user@d%ld.relay.test>\r\n",
+                 serial % plan->relays + 1);
+    else
+        snprintf(rcpt, sizeof rcpt, "RCPT TO:<bu%ld@bench.test>\r\n", serial % plan->users + 1);
+    return command(fd, "MAIL FROM:<a@load.test>\r\n", 2) && command(fd, rcpt, 2) &&
+           command(fd, "DATA\r\n", 3) && command(fd, text, 2);
+}
+
+/* One connection; false when the server cannot be reached. */
+static bool converse(const struct plan *plan, struct counts *counts, long serial, const char *text)
+{
+    double start = now();
+    int fd = greeted(plan, counts);
+    if (fd < 0) {
+        __sync_fetch_and_add(&counts->refused, 1);
+        return false;
+    }
+    bool good = command(fd, "EHLO load.test\r\n", 2);
+    for (int i = 0; good && i < plan->messages; i++) {
+        good = send_message(fd, plan, serial + i, text);
+        if (good)
+            __sync_fetch_and_add(&counts->accepted, 1);
+    }
+    if (!good)
+        __sync_fetch_and_add(&counts->refused, 1);
+    put(fd, "QUIT\r\n", 6);
+    close(fd);
+    long sample = __sync_fetch_and_add(&counts->samples, 1);
+    if (sample < MAX_SAMPLES)
+        counts->ms[sample] = (now() - start) * 1e3;
+    return true;
+}
+
+/* A message of about SIZE bytes with its final dot. */
+static char *make_message(int size)
+{
+    static const char head[] = "From: <a@load.test>\r\nTo: <b@bench.test>\r\nSubject: load\r\n"
+                               "Date: Fri, 1 Jan 2027 00:00:00 +0000\r\n"
+                               "Message-Id: <load@load.test>\r\n\r\n";
+    char *text = malloc((size_t)size + sizeof head + 100);
+    if (text == NULL)
+        exit(2);
+    size_t len = sizeof head - 1;
+    memcpy(text, head, len);
+    while (len < (size_t)size) {
+        memset(text + len, 'x', 76);
+        memcpy(text + len + 76, "\r\n", 2);
+        len += 78;
+    }
+    memcpy(text + len, ".\r\n", 4);
+    return text;
+}
+
+static void session(const struct plan *plan, struct counts *counts, double end)
+{
+    char *text = make_message(plan->size);
+    int failures = 0;
+    while (failures < 20) {
+        long serial = __sync_fetch_and_add(&counts->started, 1);
+        if (plan->connections ? serial >= plan->connections : now() >= end)
+            break;
+        failures = converse(plan, counts, serial * plan->messages, text) ? 0 : failures + 1;
+    }
+    free(text);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int number(const char *text)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (*end != '\0' || n < 0 || n > 100000000) {
+        fprintf(stderr, "load: not a number: %s\n", text);
+        exit(2);
+    }
+    return (int)n;
+}
+
+static struct plan read_arguments(int argc, char **argv)
+{
+    struct plan plan = {.sessions = 1, .messages = 1, .size = 4096, .users = 10, .seconds = 1};
+    for (int o; (o = getopt(argc, argv, "c:t:m:n:l:u:r:")) != -1;)
+        switch (o) {
+        case 'c': plan.sessions = number(optarg); break;
+        case 't': plan.seconds = strtod(optarg, NULL); break;
+        case 'm': plan.connections = number(optarg); break;
+        case 'n': plan.messages = number(optarg); break;
+        case 'l': plan.size = number(optarg); break;
+        case 'u': plan.users = number(optarg); break;
+        case 'r': plan.relays = number(optarg); break;
+        default: exit(2);
+        }
+    if (argc - optind != 2) {
+        fputs("usage: see the head of load.c\n", stderr);
+        exit(2);
+    }
+    plan.to = (struct sockaddr_in){.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)number(argv[optind + 1]))};
+    if (inet_pton(AF_INET, argv[optind], &plan.to.sin_addr) != 1)
+        exit(2);
+    return plan;
+}
+
+int main(int argc, char **argv)
+{
+    struct plan plan = read_arguments(argc, argv);
+    struct counts *counts =
+        mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (counts == MAP_FAILED)
+        return 2;
+    double start = now();
+    for (int i = 0; i < plan.sessions; i++)
+        if (fork() == 0) {
+            session(&plan, counts, start + plan.seconds);
+            _exit(0);
+        }
+    while (wait(NULL) > 0)
+        ;
+    double seconds = now() - start;
+    long n = counts->samples < MAX_SAMPLES ? counts->samples : MAX_SAMPLES;
+    qsort(counts->ms, (size_t)n, sizeof *counts->ms, by_value);
+    printf("accepted %ld seconds %.3f p50 %.2f p99 %.2f refused %ld reconnects %ld\n",
+           counts->accepted, seconds, n ? counts->ms[n / 2] : 0, n ? counts->ms[n * 99 / 100] : 0,
+           counts->refused, counts->reconnects);
+    return counts->accepted == 0;
+}

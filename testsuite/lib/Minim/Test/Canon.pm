@@ -1,0 +1,118 @@
+package Minim::Test::Canon;
+
+# Canonicalisation: what differs from run to run, or from MTA to MTA without
+# meaning anything, is brought to one form before outputs are compared. One rule
+# is one row. State (which message id was seen first, ...) lasts for one test, so
+# the outputs of a test must be given in a fixed order.
+#
+# A row: name, kinds of output it is for ('*' for all), pattern, replacement,
+# reason. The replacement is a string or a function called with the object and
+# the captures. Rules run in order, each over the whole text.
+
+use v5.36;
+use Minim::Test::Subst;
+
+my $MONTH  = qr/(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/;
+my $DAY    = qr/(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
+my $ID_NEW = qr/[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}/;
+my $ID_OLD = qr/[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}/;
+my $LOG    = 'log reject panic';
+
+my @RULES = (
+    # --- the MTA's own name, and lines that only one MTA writes
+    ['mta name in logs', $LOG, qr/\b(?:[Ee]xim|minim) \d+\.\d+[-\w.]*(?: #\d+)?/, 'exim x.yz',
+        'any MTA and version'],
+    ['mta name', '*', qr/\b(?:Exim|minim|Minim) \d+\.\d+[-\w.]*(?: #\d+)?/, 'Exim x.yz',
+        'any MTA and version'],
+    ['mta path', '*', qr{(?:/usr/sbin/exim4|/mnt/mta/\w+)\b}, 'EXIM_PATH', 'any MTA'],
+    ['usage name', 'stderr stdout', qr/^(?:exim|exim4|minim)(?=: )/m, 'exim', 'any MTA'],
+    ['config with macros', '*', qr{(?<=test-config)\.\d+(?:\.body)?}, '',
+        'macros are written into a copy for MTAs that do not accept -D'],
+    ['config in its default place', '*', qr{/etc/exim4/exim4\.conf\b}, 'TESTSUITE/test-config', 'any MTA'],
+    ['environment warning', $LOG, qr/^.*Warning: purging the environment.*\n.*Suggested action: use keep_environment.*\n/m, '',
+        'a warning of exim only'],
+    ['environment warning on stderr', 'stderr', qr/^LOG: MAIN\n  Warning: purging the environment.*\n.*\n/m, '',
+        'a warning of exim only'],
+
+    # --- time
+    ['log time', '*', qr/\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [-+]\d{4})?(?!\d)/,
+        '1999-03-02 09:44:33', 'time of the run'],
+    ['mail date', '*', qr/\b$DAY, [ \d]?\d $MONTH \d{4} \d\d:\d\d:\d\d(?:\.\d+)? [-+]\d{4}/,
+        'Tue, 2 Mar 1999 09:44:33 +0000', 'time of the run'],
+    ['mbox date', '*', qr/^(From \S+|<<< From \S+) $DAY $MONTH [ \d]\d \d\d:\d\d:\d\d \d{4}/m,
+        sub ($self, $from) { "$from Tue Mar 02 09:44:33 1999" }, 'time of the run'],
+    ['date without zone', '*', qr/\b$DAY $MONTH [ \d]\d \d\d:\d\d:\d\d \d{4}/, 'Tue Mar 02 09:44:33 1999', 'time of the run'],
+    ['durations', $LOG, qr/ (QT|DT|RT|D)=(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s(?=[\s,;]|$)/,
+        sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
+    ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],
+
+    # --- identifiers
+    ['message id', '*', qr/(?<![\w-])(E?)($ID_NEW|$ID_OLD)(?![\w])/,
+        sub ($self, $e, $id) { $e . $self->count('id', $id) }, 'ids contain the time'],
+    ['process id', $LOG, qr/\b(pid[= ])(\d+)/, sub ($self, $word, $pid) { $word . $self->count('pid', $pid) },
+        'processes are numbered by the kernel'],
+    ['process id of a queue run', $LOG, qr/\b((?:Start|End)(?: \S+)* queue run: )pid=(\d+)/,
+        sub ($self, $word, $pid) { $word . 'pid=' . $self->count('pid', $pid) }, 'processes are numbered by the kernel'],
+    ['maildir name', '*', qr/\b\d{10}\.[HMVP]\w+\.[\w.]+/, sub ($self) { 'MAILDIRNAME' }, 'contains time and process'],
+
+    # --- network
+    ['ephemeral port', '*', qr/(?<=\]):(?:3[2-9]|[45]\d|6[0-5])\d{3}\b/, ':ppppp', 'chosen by the kernel'],
+    ['i=port', $LOG, qr/(I=\[[^\]]+\]):1225\b/, sub ($self, $where) { "$where:PORT_D" }, 'a substitution'],
+    (map {
+        my $name = $_;
+        ["port $name", '*', qr/(?<![\w.])$Minim::Test::Subst::FIXED{$name}(?![\w.-])/, $name, 'a substitution']
+    } qw(PORT_N PORT_S PORT_D PORT_D2 PORT_D3 PORT_D4 PORT_DYNAMIC)),
+    (map {
+        my $name = $_;
+        ["address $name", '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{$name}\E(?![\w.])/, $name, 'a substitution']
+    } qw(HOSTIPV4 HOSTIPV6)),
+
+    # --- users and places
+    ['work folder', '*', qr{/mnt/t(?=/|\b)}, 'TESTSUITE', 'a substitution'],
+    ['caller', '*', qr/\bcaller\b/, 'CALLER', 'a substitution'],
+    ['mta user', '*', qr/\b(?:Debian-exim|eximuser)\b/, 'EXIMUSER', 'any MTA'],
+    ['uid and gid', '*', qr/\b([ug]id=)(?:10001|1000[2-4])\b/, sub ($self, $what) { $what . 'CALLER_' . uc substr($what, 0, 3) },
+        'a substitution'],
+
+    # --- sizes
+    ['message size', $LOG, qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
+    ['size in a queue listing', 'stdout', qr/^( 0m) +[\d.]+[KM]?(?= 10Hm)/m, sub ($self, $age) { "$age   sss" },
+        'depends on the length of names and versions'],
+
+    # --- swaks
+    ['swaks id', '*', qr/\b\d{14}\.\d{6}\@/, 'SWAKSID@', 'contains time and process'],
+    ['swaks version', '*', qr/\bswaks v[\w.]+ \S+/, 'swaks vX', 'installed version'],
+);
+
+sub new ($class, %option) {
+    return bless { seen => {}, next => { id => 'aX', pid => 1234 }, %option }, $class;
+}
+
+# The canonical name of a value: equal values get equal names, in the order in
+# which they turn up.
+sub count ($self, $kind, $value) {
+    return $self->{seen}{$kind}{$value} //= do {
+        my $number = $self->{next}{$kind}++;
+        $kind eq 'id' ? "10Hm$number-000000005vi-0000" : "p$number";
+    };
+}
+
+# Text of one kind (log, reject, panic, mail, msglog, stdout, stderr).
+sub text ($self, $kind, $text) {
+    for my $rule (@RULES) {
+        my (undef, $for, $pattern, $with) = @$rule;
+        next unless $for eq '*' || " $for " =~ / $kind /;
+        if (ref $with) {
+            $text =~ s{$pattern}{
+                my @captures = map { defined $-[$_] ? substr($text, $-[$_], $+[$_] - $-[$_]) : '' } 1 .. $#+;
+                $with->($self, @captures)
+            }ge;
+        }
+        else { $text =~ s/$pattern/$with/g }
+    }
+    return $text;
+}
+
+sub rules () { return @RULES }
+
+1;

@@ -1,0 +1,204 @@
+package Minim::Test::Commands;
+
+# The commands of the script language, one row each:
+#   name => [takes input?, function($run, $command) returning the exit code]
+# A function that returns undef has no exit code to be checked.
+
+use v5.36;
+use Time::HiRes qw(sleep);
+use Minim::Test::Client;
+use Minim::Test::File qw(slurp spew append);
+use Minim::Test::Process qw(spawn await alive);
+use Minim::Test::Script;
+use Minim::Test::Server;
+
+my $AWAIT = 20;    # seconds an await_ command waits at most
+
+my %COMMAND = (
+    '###'         => [0, \&_heading],
+    exim          => [1, sub ($run, $command) { $run->{mta}->command($command) }],
+    client        => [1, \&_client],
+    server        => [1, \&_server],
+    write         => [1, \&_write],
+    catwrite      => [1, \&_write],
+    perl          => [1, \&_perl],
+    background    => [1, \&_background],
+    killdaemon    => [0, \&_killdaemon],
+    sleep         => [0, sub ($run, $command) { sleep $command->{args}; return }],
+    millisleep    => [0, sub ($run, $command) { sleep $command->{args} / 1000; return }],
+    dump          => [0, \&_dump],
+    dbmbuild      => [0, \&_dbmbuild],
+    munge         => [0, sub ($run, $command) { $run->{flags}{munge}{ $command->{args} } = 1; return }],
+    rmfiltertest  => [0, sub ($run, $command) { unlink "$run->{dir}/test-filter"; return }],
+    swaks         => [0, \&_swaks],
+    await_log     => [0, \&_await_log],
+    await_file    => [0, \&_await_file],
+    await_queue_empty => [0, \&_await_queue_empty],
+    need_largefiles           => [0, sub { return }],
+    need_move_frozen_messages => [0, \&_need_support],
+    need_ipv4     => [0, sub { return }],
+    need_ipv6     => [0, sub { return }],
+    gnutls        => [0, sub { return }],
+    (map { $_ => [0, \&_shell] } qw(cat chmod chown cp du echo ln ls mkdir mkfifo rm rmdir touch mv)),
+    (map { $_ => [0, \&_tool] } qw(exigrep exiqgrep exinext exim_lock eximstats)),
+    (map { $_ => [0, \&_flag] } qw(sortlog no_message_check no_msglog_check no_stdout_check no_stderr_check no_munge)),
+);
+
+# Whether a command takes input; undef for an unknown one.
+sub takes_input ($name) { return $COMMAND{$name} ? $COMMAND{$name}[0] : undef }
+
+sub names () { return sort keys %COMMAND }
+
+sub run ($run, $command) { return $COMMAND{ $command->{name} }[1]->($run, $command) }
+
+sub _heading ($run, $command) {
+    print { $run->{$_} } "$command->{raw}\n" for qw(stdout stderr);
+    return;
+}
+
+sub _flag ($run, $command) {
+    $run->{flags}{ $command->{name} } = 1;
+    return;
+}
+
+sub _shell ($run, $command) {
+    return $run->run_program($command, argv => ['/bin/sh', '-c', $run->{mta}->_with_ids($command->{raw})]);
+}
+
+sub _tool ($run, $command) {
+    my ($path) = grep { -x } map { "$_/$command->{name}" } qw(/usr/sbin /usr/bin);
+    $run->skip("$command->{name} is not installed") unless $path;
+    my @words = Minim::Test::Script::words($run->{mta}->_with_ids($command->{args}));
+    return $run->run_program($command, argv => [$path, @words]);
+}
+
+sub _client ($run, $command) {
+    my @words = Minim::Test::Script::words($command->{args});
+    my %arg;
+    while (@words && $words[0] =~ /^-(.*)/) {
+        my $option = $1;
+        shift @words;
+        if    ($option =~ /^t(\d+)(m?s)?$/)  { $arg{timeout} = $2 && $2 eq 'ms' ? $1 / 1000 : $1 }
+        elsif ($option eq 'tls-on-connect') { $arg{tls_on_connect} = 1 }
+        else                                { die "client: unknown option -$option\n" }
+    }
+    @arg{qw(host port interface)} = @words;
+    my $lines = $command->{input};
+    return $run->run_program($command, code => sub {
+        open my $out, '>&', \*STDOUT or die "stdout: $!\n";
+        return Minim::Test::Client::run(\%arg, $lines, $out);
+    });
+}
+
+sub _server ($run, $command) {
+    my @words = Minim::Test::Script::words($command->{args});
+    my %arg;
+    while (@words && $words[0] =~ /^-(.*)/) {
+        my $option = $1;
+        shift @words;
+        if    ($option =~ /^t(\d+)$/)         { $arg{timeout} = $1 }
+        elsif ($option =~ /^i(\d+)$/)         { $arg{wait} = $1 }
+        elsif ($option =~ /^no(ipv[46])$/)    { $arg{$1} = 0 }
+        elsif ($option ne 'd')                { die "server: unknown option -$option\n" }
+    }
+    ($arg{where}, my $count) = @words;
+    $arg{count} = $count if defined $count;
+    my $file = "$run->{dir}/test-stdout-server";
+    open my $out, '>>:raw', $file or die "cannot write $file: $!\n";
+    my $listener = Minim::Test::Server::listen_on(\%arg);
+    my $pid = $run->start($command, stdout => $out, code => sub {
+        return $listener->serve($command->{input}, $out);
+    });
+    push @{ $run->{servers} }, $pid;
+    return;
+}
+
+# write FILE [NxM[=start]]...
+sub _write ($run, $command) {
+    my ($name, @blocks) = Minim::Test::Script::words($command->{args});
+    my ($text, $after) = ('', '');
+    my $part = \$text;
+    for my $line (@{ $command->{input} }) {
+        if   ($line eq '++++') { $part = \$after }
+        else                   { $$part .= "$line\n" }
+    }
+    for my $block (@blocks) {
+        my ($count, $width, $start) = $block =~ /^(\d+)x(\d+)(?:=(.*))?$/ or die "write: cannot read '$block'\n";
+        my $line = ($start // '') =~ tr/_/ /r;
+        $line .= 'a' x ($width - length $line) if length $line < $width;
+        $text .= "$line\n" x $count;
+    }
+    $text .= $after;
+    print { $run->{stdout} } "==========\n", $text, "==========\n" if $command->{name} eq 'catwrite';
+    return $run->run_program($command, code => sub { spew($name, $text); return 0 });
+}
+
+sub _perl ($run, $command) {
+    my $file = $run->input_handle($command->{input});
+    return $run->run_program($command, argv => ['/usr/bin/perl', '-'], stdin => $file);
+}
+
+sub _background ($run, $command) {
+    for my $line (@{ $command->{input} }) {
+        push @{ $run->{background} }, $run->start($command, argv => ['/bin/sh', '-c', "exec $line"]);
+    }
+    return;
+}
+
+sub _killdaemon ($run, $command) {
+    $run->{mta}->stop_daemons;
+    $run->wait_for_servers;
+    return;
+}
+
+sub _dump ($run, $command) {
+    $run->skip('exim_dumpdb is not installed') unless -x '/usr/sbin/exim_dumpdb';
+    print { $run->{stdout} } "+++++++++++++++++++++++++++\n";
+    return $run->run_program($command, argv => ['/usr/sbin/exim_dumpdb', "$run->{dir}/spool", $command->{args}]);
+}
+
+sub _dbmbuild ($run, $command) {
+    $run->skip('exim_dbmbuild is not installed') unless -x '/usr/sbin/exim_dbmbuild';
+    return $run->run_program($command, argv => ['/usr/sbin/exim_dbmbuild', Minim::Test::Script::words($command->{args})]);
+}
+
+sub _need_support ($run, $command) {
+    my $need = $command->{name} =~ s/^need_//r;
+    $run->skip("the MTA has no support $need") unless $run->{spec}{caps}{support}{$need};
+    return;
+}
+
+sub _swaks ($run, $command) {
+    my ($path) = grep { -x } qw(/usr/bin/swaks /usr/local/bin/swaks);
+    $run->skip('swaks is not installed') unless $path;
+    my @words = Minim::Test::Script::words($run->{mta}->_with_ids($command->{args}));
+    return $run->run_program($command, argv => [$path, @words]);
+}
+
+sub _await_log ($run, $command) {
+    my $pattern = qr/$command->{args}/m;
+    await($AWAIT, sub { $run->logs =~ $pattern }) and return;
+    die "no line of the main log matched within $AWAIT seconds\n";
+}
+
+sub _await_file ($run, $command) {
+    my $path = $command->{args};
+    $path = "$run->{dir}/$path" unless $path =~ m{^/};
+    await($AWAIT, sub { -e $path }) and return;
+    die "the file did not appear within $AWAIT seconds\n";
+}
+
+# Empty means that each message logged as received is logged as completed, and
+# that the MTA says so too.
+sub _await_queue_empty ($run, $command) {
+    my $empty = sub {
+        my $log = $run->logs;
+        my %open = map { $_ => 1 } $log =~ /^\S+ \S+ (?:\S+ )?(\S+-\S+-\S+) <= /mg;
+        delete @open{ $log =~ /^\S+ \S+ (?:\S+ )?(\S+-\S+-\S+) Completed/mg };
+        return !%open && $run->{mta}->ask('-bpc') =~ /^0$/m;
+    };
+    await($AWAIT, $empty) and return;
+    die "the queue was not empty within $AWAIT seconds\n";
+}
+
+1;

@@ -1,0 +1,124 @@
+package Minim::Test::Main;
+
+# The course of a run: options, selection, needs, N tests at a time, report.
+# Each test runs in a child, which sends its outcome back through a pipe.
+
+use v5.36;
+use Cwd qw(abs_path);
+use File::Path qw(make_path);
+use File::Temp qw(tempdir);
+use IO::Select;
+use JSON::PP;
+use Minim::Test::Job;
+use Minim::Test::Mta;
+use Minim::Test::Options;
+use Minim::Test::Report;
+use Minim::Test::Suite;
+
+# Returns the exit status.
+sub main ($root, @argv) {
+    my $opt = Minim::Test::Options::parse(@argv);
+    if ($opt->{help}) { print Minim::Test::Options::help(); return 0 }
+    my $suite = Minim::Test::Suite->new(abs_path($opt->{suite} // $root) // die "runtest: no folder $opt->{suite}\n");
+    my @tests = $suite->select(@{ $opt->{selectors} });
+    if ($opt->{list}) { print map { "$_->{num} $_->{group}: $_->{title}\n" } @tests; return 0 }
+    my $setting = {
+        opt   => $opt,
+        suite => $suite,
+        lib   => "$root/testsuite/lib",
+        mta   => Minim::Test::Mta->new($opt->{mta}, $root, $opt->{asan}),
+        work_root => _work_root($opt),
+    };
+    $| = 1;
+    my $report = Minim::Test::Report->new($opt, scalar @tests, _repeat($opt));
+    _run_all($setting, $report, @tests);
+    rmdir $setting->{work_root};
+    return $report->finish;
+}
+
+sub _work_root ($opt) {
+    my $dir = $opt->{workdir} // tempdir('runtest.XXXXXX', TMPDIR => 1);
+    make_path($dir);
+    chmod 0755, $dir;
+    return abs_path($dir);
+}
+
+# The command, less the test's number, that repeats one test.
+sub _repeat ($opt) {
+    my @words = ('./runtest');
+    push @words, "--mta $opt->{mta}" if $opt->{mta} ne 'minim';
+    push @words, "--suite $opt->{suite}" if $opt->{suite};
+    push @words, map { "--$_" } grep { $opt->{$_} } qw(valgrind asan);
+    return join ' ', @words;
+}
+
+sub _run_all ($setting, $report, @tests) {
+    my %running;    # read handle => [pid, test, text so far]
+    my $select = IO::Select->new;
+    local $SIG{INT} = local $SIG{TERM} = sub ($signal) {
+        kill KILL => map { $_->[0] } values %running;
+        print "\nrunning tests were stopped\n";
+        $report->finish;
+        exit 130;
+    };
+    while (@tests || %running) {
+        while (@tests && keys %running < $setting->{opt}{jobs}) {
+            my $test = shift @tests;
+            if (my $why = _unmet($setting, $test)) { $report->add(_skipped($test, $why)); next }
+            my ($handle, $pid) = _start($setting, $test);
+            $running{$handle} = [$pid, $test, ''];
+            $select->add($handle);
+        }
+        for my $handle ($select->can_read) {
+            my $entry = $running{$handle};
+            next if sysread $handle, $entry->[2], 65536, length $entry->[2];
+            $select->remove($handle);
+            delete $running{$handle};
+            waitpid $entry->[0], 0;
+            $report->add($entry->[2] ne '' ? decode_json($entry->[2]) : _broken($entry->[1]));
+        }
+    }
+    return;
+}
+
+sub _start ($setting, $test) {
+    pipe my $reader, my $writer or die "pipe: $!\n";
+    my $pid = fork // die "cannot fork: $!\n";
+    return ($reader, $pid) if $pid;
+    close $reader;
+    $SIG{INT} = 'IGNORE';
+    $SIG{TERM} = 'DEFAULT';
+    my $outcome = Minim::Test::Job::run($setting, $test);
+    print {$writer} JSON::PP->new->ascii->encode($outcome);
+    close $writer;
+    POSIX::_exit(0);
+}
+
+# What a test needs that is not there, or undef.
+sub _unmet ($setting, $test) {
+    for my $need (@{ $test->{needs} }) {
+        my ($kind, $what) = @$need;
+        if ($kind eq 'running') {
+            return 'needs root' if $what eq 'root' && $> != 0;
+            next;
+        }
+        if ($kind eq 'peer') {
+            return "no peer $what" unless -e $setting->{suite}->folder('peers') . "/$what";
+            next;
+        }
+        my $why = $setting->{mta}->lacks($kind, $what);
+        return $why if $why;
+    }
+    return 'exim4 needs root' if $> != 0 && $setting->{mta}->profile->{setuid};
+    return;
+}
+
+sub _skipped ($test, $why) {
+    return { %$test{qw(num group title)}, state => 'skipped', why => $why, diffs => [], seconds => 0, work => '' };
+}
+
+sub _broken ($test) {
+    return { %{ _skipped($test, "the runner's process for this test died") }, state => 'failed' };
+}
+
+1;

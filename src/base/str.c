@@ -206,7 +206,9 @@ bool str_to_u64(struct str s, unsigned base, uint64_t *out)
     }
     for (uint32_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        unsigned d = isdigit(c) ? (unsigned)(c - '0') : isalpha(c) ? (unsigned)(tolower(c) - 'a' + 10) : 99;
+        unsigned d = isdigit(c)   ? (unsigned)(c - '0')
+                     : isalpha(c) ? (unsigned)(tolower(c) - 'a' + 10)
+                                  : 99;
         if (d >= base || __builtin_mul_overflow(n, base, &n) || __builtin_add_overflow(n, d, &n)) {
             return false;
         }

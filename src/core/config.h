@@ -9,8 +9,21 @@
 
 /* The rooms that have settings, in rank order. */
 enum room {
-    ROOM_CORE, ROOM_NET, ROOM_TLS, ROOM_LOOKUP, ROOM_EXPAND, ROOM_MAIL, ROOM_MAILAUTH, ROOM_AUTH,
-    ROOM_SMTP_OUT, ROOM_ROUTE, ROOM_TRANSPORT, ROOM_QUEUE, ROOM_ACL, ROOM_SMTP_IN, ROOM_MAIN,
+    ROOM_CORE,
+    ROOM_NET,
+    ROOM_TLS,
+    ROOM_LOOKUP,
+    ROOM_EXPAND,
+    ROOM_MAIL,
+    ROOM_MAILAUTH,
+    ROOM_AUTH,
+    ROOM_SMTP_OUT,
+    ROOM_ROUTE,
+    ROOM_TRANSPORT,
+    ROOM_QUEUE,
+    ROOM_ACL,
+    ROOM_SMTP_IN,
+    ROOM_MAIN,
     ROOM_COUNT
 };
 
@@ -34,8 +47,9 @@ struct config {
     struct authenticator *auths;
     struct retry_rule *retry_rules;
     struct rewrite_rule *rewrite_rules;
-    struct map *hidden;         /* names of options and macros marked `hide` */
-    bool rewrite_sees_smtp;     /* a rule has flag S */
+    struct str log_path;    /* log_file_path expanded; unset: as written */
+    struct map *hidden;     /* names of options and macros marked `hide` */
+    bool rewrite_sees_smtp; /* a rule has flag S */
 };
 
 /* Settings used by more than one room (main options of core). */

@@ -16,33 +16,45 @@ enum log_where {
     LOG_MAIN = 1,
     LOG_REJECT = 2,
     LOG_PANIC = 4,
-    LOG_CONFIG = 8,     /* prefix "Exim configuration error", to standard error as well */
-    LOG_DIE = 16        /* end the process afterwards */
+    LOG_CONFIG = 8, /* prefix "Exim configuration error", to standard error as well */
+    LOG_DIE = 16    /* end the process afterwards */
 };
 
 /* The selectors: name, on by default. The order is that of -bP log_selector. */
-#define LOG_SELECTORS(X)                                                                           \
-    X(8bitmime, false) X(acl_warn_skipped, true) X(address_rewrite, false) X(all_parents, false)    \
-    X(arguments, false) X(connection_id, false) X(connection_reject, true) X(delay_delivery, true)  \
-    X(deliver_time, false) X(delivery_size, false) X(dkim, true) X(dkim_verbose, false)             \
-    X(dnslist_defer, true) X(dnssec, false) X(etrn, true) X(host_lookup_failed, true)               \
-    X(ident_timeout, false) X(incoming_interface, false) X(incoming_port, false)                    \
-    X(lost_incoming_connection, true) X(millisec, false) X(msg_id, true)                            \
-    X(msg_id_created, true) X(outgoing_interface, false) X(outgoing_port, false)                    \
-    X(pid, false) X(pipelining, false) X(protocol_detail, false) X(proxy, false)                    \
-    X(queue_run, true) X(queue_time, false) X(queue_time_exclusive, false)                          \
-    X(queue_time_overall, false) X(receive_time, false) X(received_recipients, false)               \
-    X(received_sender, false) X(rejected_header, true) X(retry_defer, true)                         \
-    X(return_path_on_delivery, false) X(sender_on_delivery, false) X(sender_verify_fail, true)      \
-    X(size_reject, true) X(skip_delivery, true) X(smtp_confirmation, true) X(smtp_connection, false) \
-    X(smtp_incomplete_transaction, false) X(smtp_mailauth, false) X(smtp_no_mail, false)            \
-    X(smtp_protocol_error, false) X(smtp_syntax_error, false) X(subject, false)                     \
-    X(tls_certificate_verified, true) X(tls_cipher, true) X(tls_on_connect, false)                  \
-    X(tls_peerdn, false) X(tls_resumption, false) X(tls_sni, false) X(unknown_in_list, false)
+#define LOG_SELECTORS(X) \
+    X(8bitmime, false) \
+    X(acl_warn_skipped, true) X(address_rewrite, false) X(all_parents, false) X(arguments, false) \
+        X(connection_id, false) X(connection_reject, true) X(delay_delivery, true) X( \
+            deliver_time, false) X(delivery_size, false) X(dkim, true) X(dkim_verbose, false) \
+            X(dnslist_defer, true) X(dnssec, false) X(etrn, true) X(host_lookup_failed, true) X( \
+                ident_timeout, false) X(incoming_interface, false) X(incoming_port, false) \
+                X(lost_incoming_connection, true) X(millisec, false) X(msg_id, true) X( \
+                    msg_id_created, true) X(outgoing_interface, false) X(outgoing_port, false) \
+                    X(pid, false) X(pipelining, false) X(protocol_detail, false) X(proxy, false) \
+                        X(queue_run, true) X(queue_time, false) X(queue_time_exclusive, false) \
+                            X(queue_time_overall, false) X(receive_time, false) \
+                                X(received_recipients, false) X(received_sender, \
+                                                                false) X(rejected_header, true) \
+                                    X(retry_defer, true) X(return_path_on_delivery, false) \
+                                        X(sender_on_delivery, false) X(sender_verify_fail, true) \
+                                            X(size_reject, true) X(skip_delivery, true) X( \
+                                                smtp_confirmation, true) X(smtp_connection, false) \
+                                                X(smtp_incomplete_transaction, false) \
+                                                    X(smtp_mailauth, false) X(smtp_no_mail, false) \
+                                                        X(smtp_protocol_error, \
+                                                          false) X(smtp_syntax_error, \
+                                                                   false) X(subject, false) \
+                                                            X(tls_certificate_verified, \
+                                                              true) X(tls_cipher, true) \
+                                                                X(tls_on_connect, false) \
+                                                                    X(tls_peerdn, false) \
+                                                                        X(tls_resumption, false) \
+                                                                            X(tls_sni, false) \
+                                                                                X(unknown_in_list, \
+                                                                                  false)
 
 #define LOG_SELECTOR_ENUM(name, dflt) LS_##name,
 enum log_selector { LOG_SELECTORS(LOG_SELECTOR_ENUM) LS_COUNT };
-
 
 /*
  * Makes the settings of the configuration those of this process. Called once the configuration is

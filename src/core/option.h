@@ -65,9 +65,9 @@ struct opt_reader;
 struct option {
     const char *name;
     enum opt_type type;
-    uint32_t offset;     /* of the field in the table's struct */
-    const char *dflt;    /* as a configuration would write it; NULL: unset, 0 or false */
-    const char *doc;     /* one line for the reference manual */
+    uint32_t offset;  /* of the field in the table's struct */
+    const char *dflt; /* as a configuration would write it; NULL: unset, 0 or false */
+    const char *doc;  /* one line for the reference manual */
     /* OPT_CUSTOM: parses `value` into the struct at base; false after opt_error(). */
     bool (*parse)(struct opt_reader *r, void *base, struct str value);
     /* OPT_CUSTOM: the value as -bP prints it. */
@@ -85,7 +85,7 @@ struct cfg_pos {
  * they report their own errors through opt_error and return NULL.
  */
 struct opt_reader {
-    struct pool *pool; /* lives as long as the configuration */
+    struct pool *pool;  /* lives as long as the configuration */
     const char *option; /* name of the option being set, for messages */
     struct cfg_pos pos;
     bool macros_only;

@@ -36,16 +36,16 @@ enum { PORT_NONE = -1, MX_NONE = -1 };
 /* One address of one remote host. A list is in the order of trial. */
 struct host {
     struct host *next;
-    struct str name;      /* as configured or from DNS */
-    struct str certname;  /* name after CNAMEs were followed */
-    struct str address;   /* text form of IPv4 or IPv6; unset if not looked up yet */
-    int port;             /* PORT_NONE: the transport's */
-    int mx;               /* MX preference; MX_NONE: not from MX */
-    int sort;             /* random part of the order among equals */
-    bool dnssec;          /* name and address came with the AD bit */
+    struct str name;     /* as configured or from DNS */
+    struct str certname; /* name after CNAMEs were followed */
+    struct str address;  /* text form of IPv4 or IPv6; unset if not looked up yet */
+    int port;            /* PORT_NONE: the transport's */
+    int mx;              /* MX preference; MX_NONE: not from MX */
+    int sort;            /* random part of the order among equals */
+    bool dnssec;         /* name and address came with the AD bit */
     enum host_status { HOST_UNKNOWN, HOST_USABLE, HOST_UNUSABLE, HOST_UNUSABLE_EXPIRED } status;
     enum host_why { WHY_NONE, WHY_RETRY, WHY_DEFERRED, WHY_FAILED, WHY_IGNORED } why;
-    int last_try;         /* age of the last try, 0 if none */
+    int last_try; /* age of the last try, 0 if none */
 };
 
 /* ---- addresses ---- */
@@ -53,10 +53,10 @@ struct host {
 /* What became of an address at a router, a transport or in verification. */
 enum outcome {
     ADDR_PENDING,
-    ADDR_OK,       /* delivered / verified */
+    ADDR_OK, /* delivered / verified */
     ADDR_DEFER,
     ADDR_FAIL,
-    ADDR_DISCARD   /* accepted and dropped (:blackhole:) */
+    ADDR_DISCARD /* accepted and dropped (:blackhole:) */
 };
 
 /*
@@ -71,46 +71,46 @@ struct address {
     struct str local_part;    /* without affixes, lower-cased unless caseful */
     struct str cc_local_part; /* case as received, with affixes */
     struct str domain;
-    struct str prefix, suffix;         /* stripped affixes */
-    struct str prefix_v, suffix_v;     /* the variable part of a wildcard affix */
+    struct str prefix, suffix;               /* stripped affixes */
+    struct str prefix_v, suffix_v;           /* the variable part of a wildcard affix */
     struct str local_part_data, domain_data; /* untainted, from matching lookups */
     struct str address_data;
-    struct vars vars;                  /* $r_… */
-    struct str errors_to;              /* bounces go here; unset: the message's sender */
-    bool errors_to_empty;              /* errors_to was set to <> */
-    struct str extra_headers;          /* headers_add, complete lines */
-    struct strvec remove_headers;      /* headers_remove, names */
-    struct str home, cwd;              /* $home, current directory */
+    struct vars vars;             /* $r_… */
+    struct str errors_to;         /* bounces go here; unset: the message's sender */
+    bool errors_to_empty;         /* errors_to was set to <> */
+    struct str extra_headers;     /* headers_add, complete lines */
+    struct strvec remove_headers; /* headers_remove, names */
+    struct str home, cwd;         /* $home, current directory */
     bool uid_set, gid_set, initgroups;
     uint32_t uid, gid;
-    bool local_user_known;             /* check_local_user succeeded */
+    bool local_user_known; /* check_local_user succeeded */
     uint32_t local_user_uid, local_user_gid;
     struct str self_hostname;
-    const struct router *router;       /* that accepted it */
+    const struct router *router; /* that accepted it */
     const struct transport *transport;
-    struct host *hosts;                /* for a remote transport */
+    struct host *hosts; /* for a remote transport */
     struct host *fallback_hosts;
-    struct str pipe_file;              /* |command, /file or >reply text of a generated address */
+    struct str pipe_file; /* |command, /file or >reply text of a generated address */
     enum { AK_NORMAL, AK_FILE, AK_PIPE, AK_REPLY, AK_DIRECTORY } kind;
     bool one_time_done, verified_local, unseen_child;
     bool defer_for_host_retry;
-    int child_count;                   /* children not finished yet */
-    int dsn_flags;                     /* enum dsn_notify bits */
+    int child_count; /* children not finished yet */
+    int dsn_flags;   /* enum dsn_notify bits */
     struct str dsn_orcpt;
     /* result, set by whoever ended the address */
     enum outcome outcome;
-    int basic_errno;                   /* errno, or an ERRNO_… of queue/ */
+    int basic_errno; /* errno, or an ERRNO_… of queue/ */
     int more_errno;
-    struct str message;                /* for the log and the bounce */
-    struct str user_message;           /* for the SMTP reply in verification */
-    struct str special_action;         /* freeze and the like */
+    struct str message;        /* for the log and the bounce */
+    struct str user_message;   /* for the SMTP reply in verification */
+    struct str special_action; /* freeze and the like */
     struct host *host_used;
     int host_used_port;
-    struct str confirmation;           /* the final reply of the remote host */
-    struct str file_used;              /* appendfile: where it was written */
+    struct str confirmation; /* the final reply of the remote host */
+    struct str file_used;    /* appendfile: where it was written */
     int64_t size_delivered;
     bool all_parents_logged;
-    struct str retry_key;              /* set if a retry record is to be written or deleted */
+    struct str retry_key; /* set if a retry record is to be written or deleted */
     bool retry_delete;
 };
 
@@ -122,7 +122,7 @@ enum dsn_notify { DSN_NEVER = 1, DSN_SUCCESS = 2, DSN_FAILURE = 4, DSN_DELAY = 8
 struct header {
     struct header *next;
     struct str text; /* name, colon, body, newline(s); LF line ends */
-    char type;       /* ' ' other, '*' deleted or rewritten, or Exim's letter: B C F I P R S T … */
+    char type; /* ' ' other, '*' deleted or rewritten, or Exim's letter: B C F I P R S T … */
 };
 
 /* An envelope recipient. */
@@ -143,20 +143,20 @@ struct message {
     struct str id; /* unset before it is known */
     struct timespec received;
     struct timespec received_complete;
-    struct str sender;          /* envelope sender; empty for a bounce */
-    bool sender_set;            /* MAIL was accepted (an empty sender is set as well) */
+    struct str sender; /* envelope sender; empty for a bounce */
+    bool sender_set;   /* MAIL was accepted (an empty sender is set as well) */
     struct recipient *recipients;
     size_t recipient_count, recipient_alloc;
     struct header *headers, **headers_last;
     struct str received_protocol;
     struct session *session_facts; /* host, helo, ident, auth as recorded; never NULL after load */
     struct vars acl_m, acl_c;
-    int64_t body_size;    /* bytes, LF line ends */
-    int64_t size;         /* $message_size: headers and body */
+    int64_t body_size;          /* bytes, LF line ends */
+    int64_t size;               /* $message_size: headers and body */
     int body_lines, line_count; /* $body_linecount, $message_linecount */
     int body_zerocount;
-    int max_line;         /* $max_received_linelength */
-    int received_count;   /* Received: lines */
+    int max_line;       /* $max_received_linelength */
+    int received_count; /* Received: lines */
     bool smtp_batched, local, local_error_message, allow_unqualified_sender, allow_unqualified_rcpt;
     bool deliver_firsttime, frozen, manually_thawed, suppress_local_fixups, dont_deliver;
     bool queue_only_policy, fake_reject, eight_bit, body_8bit_declared, smtputf8, spool_wireformat;
@@ -165,17 +165,17 @@ struct message {
     int warning_count;
     struct str originator_login;
     uint32_t originator_uid, originator_gid;
-    struct str auth_sender;     /* MAIL AUTH= */
+    struct str auth_sender; /* MAIL AUTH= */
     struct str dsn_envid;
-    int dsn_ret;                /* 0 unset, 1 HDRS, 2 FULL */
+    int dsn_ret; /* 0 unset, 1 HDRS, 2 FULL */
     struct str interface_note;
     struct str queue_name;
-    struct strvec delivered;    /* addresses that are done (journal) */
-    struct spool_file *spool;   /* open spool file; NULL if none */
-    struct str return_path;     /* while a transport runs */
+    struct strvec delivered;  /* addresses that are done (journal) */
+    struct spool_file *spool; /* open spool file; NULL if none */
+    struct str return_path;   /* while a transport runs */
     /* -- while one is being received -- */
     int rcpt_count, rcpt_fail_count, rcpt_defer_count, recipients_discarded;
-    struct str fake_reply;      /* text for control = fakereject / fakedefer */
+    struct str fake_reply; /* text for control = fakereject / fakedefer */
     enum { FAKE_NONE, FAKE_DEFER, FAKE_REJECT } fake;
     struct str submission_domain, submission_name;
     bool submission, sender_retain, freeze_requested, freeze_no_tell, deliver_queue;
@@ -197,19 +197,19 @@ struct session {
     int host_port;
     struct str interface_address;
     int interface_port;
-    struct str host_name;    /* looked up; unset if not (yet) known */
+    struct str host_name; /* looked up; unset if not (yet) known */
     struct strvec host_aliases;
     bool host_lookup_done, host_lookup_failed, host_lookup_deferred;
-    struct str helo_name;    /* argument of HELO or EHLO */
+    struct str helo_name; /* argument of HELO or EHLO */
     bool helo_verified, helo_checked, esmtp, local, batched, starttls_used, tls_on_connect;
     bool sender_host_unknown, host_checking, notsocket;
-    struct str ident;        /* caller's login for local, RFC 1413 otherwise */
+    struct str ident; /* caller's login for local, RFC 1413 otherwise */
     struct str active_hostname;
     struct str auth_id, auth_sender, auth_mechanism;
-    struct str fullhost;     /* as log lines write it: H=… contents; see session_fullhost() */
-    struct str protocol;     /* smtp, esmtp, local-smtp, … */
+    struct str fullhost; /* as log lines write it: H=… contents; see session_fullhost() */
+    struct str protocol; /* smtp, esmtp, local-smtp, … */
     struct vars acl_c;
-    struct vars facts;       /* results of ACL conditions by variable name */
+    struct vars facts; /* results of ACL conditions by variable name */
     struct timespec connected;
     int64_t last_command_at;
     int mail_count, nonmail_count, synprot_errors, unknown_commands, rcpt_total;
@@ -234,16 +234,16 @@ struct str session_fullhost(struct pool *pool, const struct session *s, bool wit
 struct delivery {
     struct pool *pool;
     struct message *msg;
-    struct address *addrs;      /* linked by next; at least one */
+    struct address *addrs; /* linked by next; at least one */
     const struct transport *transport;
-    struct host *host;          /* being tried; NULL for a local transport */
+    struct host *host; /* being tried; NULL for a local transport */
     struct str return_path;
-    uint32_t uid, gid;          /* to run as */
+    uint32_t uid, gid; /* to run as */
     struct str home, cwd;
-    struct str sending_ip;      /* our end of the connection */
+    struct str sending_ip; /* our end of the connection */
     int sending_port;
     struct str address_file, address_pipe;
-    struct str rcpt_list;       /* $recipients for a pipe */
+    struct str rcpt_list; /* $recipients for a pipe */
 };
 
 /* ---- evaluation ---- */
@@ -260,12 +260,12 @@ struct ectx {
     struct delivery *dlv;
     struct scope *scope;
     const struct router *router;
-    struct str error;  /* why the last evaluation failed */
-    bool forced_fail;  /* it failed by {fail} */
-    bool defer;        /* it failed for now: a lookup could not be done */
-    bool testing;      /* -be, -bt, -bv, -bh: say what would be done */
+    struct str error; /* why the last evaluation failed */
+    bool forced_fail; /* it failed by {fail} */
+    bool defer;       /* it failed for now: a lookup could not be done */
+    bool testing;     /* -be, -bt, -bv, -bh: say what would be done */
     bool verifying, verifying_sender, expn;
-    int depth;         /* nesting of ACLs and expansions, bounded */
+    int depth; /* nesting of ACLs and expansions, bounded */
 };
 
 /* A variable: one row beside the code that knows its value. Name ends in '*' for a prefix row. */

@@ -1,0 +1,359 @@
+/*
+ * The log writer (log.h).
+ *
+ * State of the process: the settings taken over by log_setup() and one descriptor per file, opened
+ * when first written to and reopened when the file was moved away (looked at once a second). Each
+ * line is one write(2) on an O_APPEND descriptor. A log that cannot be written never stops mail:
+ * the line goes to standard error and syslog instead.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define SELECTOR_NAME(name, dflt) {#name, dflt},
+static const struct {
+    const char *name;
+    bool dflt;
+} selector_rows[] = {LOG_SELECTORS(SELECTOR_NAME)};
+
+enum { FILE_MAIN, FILE_REJECT, FILE_PANIC, FILE_COUNT };
+static const char *const file_names[FILE_COUNT] = {"main", "reject", "panic"};
+
+static struct {
+    struct pool *pool; /* of the settings and of the line in hand */
+    bool ready, to_file, to_syslog;
+    bool timezone, reject_log, syslog_time, syslog_dup;
+    uint64_t selectors;
+    struct str path; /* with %s, %D, %M */
+    struct {
+        int fd;
+        ino_t ino;
+        time_t checked;
+        struct str name;
+    } file[FILE_COUNT];
+    bool debugging;
+} state = {.file = {{.fd = -1}, {.fd = -1}, {.fd = -1}}};
+
+static uint64_t default_selectors(void)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < ARRAY_LEN(selector_rows); i++) {
+        bits |= (uint64_t)selector_rows[i].dflt << i;
+    }
+    return bits;
+}
+
+static bool set_selector(uint64_t *bits, struct str name, bool on)
+{
+    if (str_is(name, "all")) {
+        *bits = on ? ~UINT64_C(0) : 0;
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(selector_rows); i++) {
+        if (str_is(name, selector_rows[i].name)) {
+            *bits = on ? *bits | UINT64_C(1) << i : *bits & ~(UINT64_C(1) << i);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_parse_selectors(struct opt_reader *r, void *base, struct str value)
+{
+    struct core_settings *s = base;
+    uint64_t bits = default_selectors();
+    s->log_selector_text = str_dup(r->pool, value);
+    for (struct str rest = str_ltrim(value); rest.len; rest = str_ltrim(rest)) {
+        char sign = rest.p[0];
+        if (sign != '+' && sign != '-') {
+            return opt_error(r,
+                             "malformed log_selector setting: + or - expected but found \"%.*s\"",
+                             STR_ARG(rest));
+        }
+        rest = str_ltrim(str_from(rest, 1));
+        uint32_t n = 0;
+        while (n < rest.len && !strchr(" \t\r\n+-", rest.p[n])) {
+            n++;
+        }
+        struct str name = str_sub(rest, 0, n);
+        if (!set_selector(&bits, name, sign == '+')) {
+            return opt_error(r, "unknown log_selector setting: %c%.*s", sign, STR_ARG(name));
+        }
+        rest = str_from(rest, n);
+    }
+    s->log_selectors = bits;
+    return true;
+}
+
+/* The path list: "syslog", a pattern, or both; an empty item is the default place. */
+static void take_path(const struct config *conf, struct str list)
+{
+    const struct core_settings *s = core_settings(conf);
+    struct str dflt = STR_CAT(state.pool, s->spool_directory, STR("/log/%slog"));
+    struct str item, rest = list;
+    state.to_file = state.to_syslog = false;
+    state.path = dflt;
+    if (str_empty(str_trim(list))) {
+        state.to_file = true;
+        return;
+    }
+    while (str_next(&rest, ':', &item)) {
+        item = str_trim(item);
+        if (str_is(item, "syslog")) {
+            state.to_syslog = true;
+        } else {
+            state.to_file = true;
+            if (!str_empty(item)) {
+                state.path = str_dup(state.pool, item);
+            }
+        }
+    }
+}
+
+void log_setup(const struct config *conf)
+{
+    const struct core_settings *s = core_settings(conf);
+    log_close();
+    pool_free(&state.pool);
+    state.pool = pool_new("log");
+    state.selectors = str_unset(s->log_selector_text) ? default_selectors() : s->log_selectors;
+    state.timezone = s->log_timezone;
+    state.reject_log = s->write_rejectlog;
+    state.syslog_time = s->syslog_timestamp;
+    state.syslog_dup = s->syslog_duplication;
+    take_path(conf, str_unset(conf->log_path) ? s->log_file_path.text : conf->log_path);
+    if (state.to_syslog) {
+        openlog(str_cstr(state.pool, s->syslog_processname), s->syslog_pid ? LOG_PID : 0, LOG_MAIL);
+    }
+    state.ready = true;
+}
+
+bool log_wants(enum log_selector s)
+{
+    return (state.ready ? state.selectors : default_selectors()) >> s & 1;
+}
+
+/* The file's name: %s its kind, %D and %M the date and the month. */
+static struct str file_name(struct pool *pool, int which)
+{
+    struct buf b;
+    buf_init(&b, pool, 4096);
+    for (uint32_t i = 0; i < state.path.len; i++) {
+        char c = state.path.p[i], next = i + 1 < state.path.len ? state.path.p[i + 1] : '\0';
+        if (c == '%' && next == 's') {
+            buf_addz(&b, file_names[which]);
+            i++;
+        } else if (c == '%' && (next == 'D' || next == 'M')) {
+            buf_adds(&b, time_strftime(pool, next == 'D' ? "%Y%m%d" : "%Y%m", time(NULL), false));
+            i++;
+        } else {
+            buf_addc(&b, c);
+        }
+    }
+    return buf_str(&b);
+}
+
+static void close_file(int which)
+{
+    if (state.file[which].fd >= 0) {
+        close(state.file[which].fd);
+        state.file[which].fd = -1;
+    }
+}
+
+static int open_file(struct str name)
+{
+    int flags = O_WRONLY | O_APPEND | O_CREAT;
+    int fd = file_open(name, flags, 0640);
+    if (fd < 0 && errno == ENOENT) {
+        ptrdiff_t slash = str_rchr(name, '/');
+        if (slash > 0 && mkdir_parents(str_sub(name, 0, (size_t)slash), 0750) == 0) {
+            fd = file_open(name, flags, 0640);
+        }
+    }
+    return fd;
+}
+
+/* The descriptor of a log; looks once a second whether the name still means the open file. */
+static int log_fd(struct pool *pool, int which, time_t now)
+{
+    struct stat st;
+    if (state.file[which].fd >= 0 && state.file[which].checked == now) {
+        return state.file[which].fd;
+    }
+    struct str name = file_name(pool, which);
+    name.tainted = false;
+    if (state.file[which].fd >= 0 && stat(name.p, &st) == 0 && st.st_ino == state.file[which].ino) {
+        state.file[which].checked = now;
+        return state.file[which].fd;
+    }
+    close_file(which);
+    int fd = open_file(name);
+    if (fd >= 0 && fstat(fd, &st) == 0) {
+        state.file[which].ino = st.st_ino;
+    }
+    state.file[which].fd = fd;
+    state.file[which].checked = now;
+    return fd;
+}
+
+static void put_syslog(int which, struct str text)
+{
+    static const int priorities[FILE_COUNT] = {LOG_INFO, LOG_NOTICE, LOG_ALERT};
+    syslog(priorities[which], "%.*s", STR_ARG(text));
+}
+
+static void put_line(struct pool *pool, int which, time_t now, struct str line, struct str plain)
+{
+    if (state.to_syslog && (which == FILE_MAIN || state.syslog_dup)) {
+        struct str text = state.syslog_time ? line : plain;
+        put_syslog(which, str_rtrim(text));
+    }
+    if (!state.to_file) {
+        return;
+    }
+    int fd = log_fd(pool, which, now);
+    if (fd < 0 || write_all(fd, line.p, line.len) < 0) {
+        int e = errno;
+        fprintf(stderr, "minim: cannot write %slog: %s: %.*s", file_names[which], strerror(e),
+                STR_ARG(line));
+        syslog(LOG_MAIL | LOG_ALERT, "minim: cannot write %slog: %s: %.*s", file_names[which],
+               strerror(e), STR_ARG(plain));
+        close_file(which);
+    }
+}
+
+/* Control characters as escapes: a line stays a line. */
+static struct str one_line(struct pool *pool, struct str s)
+{
+    struct buf b;
+    uint32_t i = 0;
+    while (i < s.len && (unsigned char)s.p[i] >= 32 && s.p[i] != 127) {
+        i++;
+    }
+    if (i == s.len) {
+        return s;
+    }
+    buf_init(&b, pool, (size_t)s.len * 4 + 1);
+    for (i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        const char *at = c ? strchr("\n\r\t", c) : NULL;
+        if (at) {
+            buf_addc(&b, '\\');
+            buf_addc(&b, "nrt"[at - strchr("\n\r\t", '\n')]);
+        } else if (c < 32 || c == 127) {
+            buf_addf(&b, "\\%03o", c);
+        } else {
+            buf_addc(&b, (char)c);
+        }
+    }
+    return buf_str(&b);
+}
+
+/* Writes a finished text (id included) to its places; body goes to the reject log alone. */
+static void emit(unsigned where, struct str text, struct str body)
+{
+    struct pool *pool = pool_new("log line");
+    struct timespec now = time_now();
+    struct str plain = one_line(pool, text);
+    struct str pid = log_wants(LS_pid) ? str_fmt(pool, " [%ld]", (long)getpid()) : STR("");
+    struct str date = time_log(pool, now, log_wants(LS_millisec), state.timezone, false);
+    struct str line = STR_CAT(pool, date, pid, STR(" "), plain, STR("\n"));
+    if (!state.ready) {
+        fprintf(stderr, "%.*s", STR_ARG(line));
+        pool_free(&pool);
+        return;
+    }
+    if (where & LOG_MAIN) {
+        put_line(pool, FILE_MAIN, now.tv_sec, line, plain);
+    }
+    if (where & LOG_REJECT && state.reject_log) {
+        put_line(pool, FILE_REJECT, now.tv_sec, str_empty(body) ? line : STR_CAT(pool, line, body),
+                 plain);
+    }
+    if (where & LOG_PANIC) {
+        put_line(pool, FILE_PANIC, now.tv_sec, line, plain);
+    }
+    pool_free(&pool);
+}
+
+static void vlog(unsigned where, struct str id, const char *fmt, va_list ap)
+{
+    struct pool *pool = pool_new("log text");
+    struct str text = str_vfmt(pool, fmt, ap);
+    if (!str_empty(id) && log_wants(LS_msg_id)) {
+        text = STR_CAT(pool, id, STR(" "), text);
+    }
+    emit(where, text, STR(""));
+    if (state.debugging) {
+        debug("LOG: %.*s", STR_ARG(text));
+    }
+    pool_free(&pool);
+    if (where & LOG_DIE) {
+        exit(1);
+    }
+}
+
+void log_write(unsigned where, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vlog(where, STR_NONE, fmt, ap);
+    va_end(ap);
+}
+
+void log_msg(unsigned where, const struct message *m, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vlog(where, m ? m->id : STR_NONE, fmt, ap);
+    va_end(ap);
+}
+
+void log_reject_with(const struct message *m, struct str line, struct str body)
+{
+    struct pool *pool = pool_new("reject");
+    struct str text = line;
+    if (m && !str_empty(m->id) && log_wants(LS_msg_id)) {
+        text = STR_CAT(pool, m->id, STR(" "), line);
+    }
+    emit(LOG_MAIN | LOG_REJECT, text, body);
+    pool_free(&pool);
+}
+
+void log_close(void)
+{
+    for (int i = 0; i < FILE_COUNT; i++) {
+        close_file(i);
+    }
+}
+
+void debug_on(bool on)
+{
+    state.debugging = on;
+}
+
+bool debug_enabled(void)
+{
+    return state.debugging;
+}
+
+void debug(const char *fmt, ...)
+{
+    if (!state.debugging) {
+        return;
+    }
+    struct pool *pool = pool_new("debug");
+    va_list ap;
+    va_start(ap, fmt);
+    struct str text = str_vfmt(pool, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "%ld %.*s\n", (long)getpid(), STR_ARG(text));
+    pool_free(&pool);
+}

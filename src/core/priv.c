@@ -1,0 +1,69 @@
+/*
+ * Process identity (priv.h). The state is that of the process: what it was started as.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
+static struct {
+    uint32_t uid, gid, euid;
+} started;
+
+void priv_init(void)
+{
+    started.uid = getuid();
+    started.gid = getgid();
+    started.euid = geteuid();
+}
+
+bool priv_was_root(void)
+{
+    return started.euid == 0;
+}
+
+uint32_t priv_real_uid(void)
+{
+    return started.uid;
+}
+
+uint32_t priv_real_gid(void)
+{
+    return started.gid;
+}
+
+uint32_t priv_work_uid(const struct config *conf)
+{
+    const struct core_settings *s = core_settings(conf);
+    return priv_was_root() && s->exim_user.set ? s->exim_user.id : started.uid;
+}
+
+uint32_t priv_work_gid(const struct config *conf)
+{
+    const struct core_settings *s = core_settings(conf);
+    if (!priv_was_root() || !s->exim_user.set) {
+        return started.gid;
+    }
+    if (s->exim_group.set) {
+        return s->exim_group.id;
+    }
+    const struct passwd *p = getpwuid(s->exim_user.id);
+    return p ? p->pw_gid : started.gid;
+}
+
+int priv_drop(const struct config *conf)
+{
+    if (geteuid() != 0) {
+        return 0;
+    }
+    uid_t uid = priv_work_uid(conf);
+    gid_t gid = priv_work_gid(conf);
+    if (uid == 0) {
+        return 0;
+    }
+    const struct passwd *p = getpwuid(uid);
+    int groups = p ? initgroups(p->pw_name, gid) : setgroups(1, &gid);
+    return groups || setresgid(gid, gid, gid) || setresuid(uid, uid, uid) ? -1 : 0;
+}

@@ -14,6 +14,8 @@ struct router;
 struct transport;
 struct stream;
 struct spool_file;
+struct acl_message;
+struct acl_session;
 
 /* ---- small variables by name: $acl_m_…, $r_…, $dnslist_text, $sender_rate … ---- */
 
@@ -180,6 +182,9 @@ struct message {
     struct str submission_domain, submission_name;
     bool submission, sender_retain, freeze_requested, freeze_no_tell, deliver_queue;
     struct str freeze_reason;
+    struct acl_message *acl;    /* what ACLs noted for this message; acl/ makes it on demand */
+    bool queue_first_pass;      /* control = queue/first_pass_route */
+    struct str raw_sender, raw_recipients; /* before rewriting and as given, for log lines */
 };
 
 /* Appends a header; type as in struct header. The text is copied. */
@@ -223,6 +228,9 @@ struct session {
     struct str proxy_local_address, proxy_external_address;
     int proxy_local_port, proxy_external_port;
     struct strvec acl_stack;
+    struct acl_session *acl; /* what ACLs noted for this connection; acl/ makes it on demand */
+    bool no_multiline_responses, no_delay_flush, no_callout_flush, allow_unadvertised_auth;
+    bool pipelining_advertised, pipelining_used, enforce_sync;
 };
 
 /* The H= text of Exim's log lines: "name (helo) [addr]:port", by the selectors. Never unset. */

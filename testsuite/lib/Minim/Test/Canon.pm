@@ -16,14 +16,14 @@ my $MONTH  = qr/(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/;
 my $DAY    = qr/(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
 my $ID_NEW = qr/[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}/;
 my $ID_OLD = qr/[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}/;
+my $VERSION = qr/\d+\.\d+[-\w.]*(?: #\d+)?/;
 my $LOG    = 'log reject panic';
 
 my @RULES = (
     # --- the MTA's own name, and lines that only one MTA writes
-    ['mta name in logs', $LOG, qr/\b(?:[Ee]xim|minim) \d+\.\d+[-\w.]*(?: #\d+)?/, 'exim x.yz',
-        'any MTA and version'],
-    ['mta name', '*', qr/\b(?:Exim|minim|Minim) \d+\.\d+[-\w.]*(?: #\d+)?/, 'Exim x.yz',
-        'any MTA and version'],
+    ['mta name in Received', '*', qr/(?<=\()(?:Exim|minim) $VERSION/, 'Exim x.yz', 'any MTA and version'],
+    ['mta name in logs', $LOG, qr/\b(?:exim|minim) $VERSION/, 'exim x.yz', 'any MTA and version'],
+    ['mta name', '*', qr/\b(?:Exim|minim) $VERSION/, 'Exim x.yz', 'any MTA and version'],
     ['mta path', '*', qr{(?:/usr/sbin/exim4|/mnt/mta/\w+)\b}, 'EXIM_PATH', 'any MTA'],
     ['usage name', 'stderr stdout', qr/^(?:exim|exim4|minim)(?=: )/m, 'exim', 'any MTA'],
     ['config with macros', '*', qr{(?<=test-config)\.\d+(?:\.body)?}, '',
@@ -46,6 +46,12 @@ my @RULES = (
         sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
     ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],
 
+    # --- sizes
+    ['message size', $LOG, qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
+    ['announced size', 'stdout', qr/(?<= )SIZE=\d+\b/, 'SIZE=ssss', 'depends on the length of names and versions'],
+    ['size in a queue listing', 'stdout', qr/^( 0m) +[\d.]+[KM]?(?= (?:$ID_NEW|$ID_OLD))/m, sub ($self, $age) { "$age   sss" },
+        'depends on the length of names and versions'],
+
     # --- identifiers
     ['message id', '*', qr/(?<![\w-])(E?)($ID_NEW|$ID_OLD)(?![\w])/,
         sub ($self, $e, $id) { $e . $self->count('id', $id) }, 'ids contain the time'],
@@ -55,12 +61,14 @@ my @RULES = (
         sub ($self, $word, $pid) { $word . 'pid=' . $self->count('pid', $pid) }, 'processes are numbered by the kernel'],
     ['maildir name', '*', qr/\b\d{10}\.[HMVP]\w+\.[\w.]+/, sub ($self) { 'MAILDIRNAME' }, 'contains time and process'],
 
+    ['boundary of a bounce', '*', qr/\b\d+-eximdsn-\d+/, 'NNNNNNNNNN-eximdsn-MMMMMMMMMM', 'made of time and process'],
+
     # --- network
     ['ephemeral port', '*', qr/(?<=\]):(?:3[2-9]|[45]\d|6[0-5])\d{3}\b/, ':ppppp', 'chosen by the kernel'],
     ['i=port', $LOG, qr/(I=\[[^\]]+\]):1225\b/, sub ($self, $where) { "$where:PORT_D" }, 'a substitution'],
     (map {
         my $name = $_;
-        ["port $name", '*', qr/(?<![\w.])$Minim::Test::Subst::FIXED{$name}(?![\w.-])/, $name, 'a substitution']
+        ["port $name", '*', qr/(?<![\w.])$Minim::Test::Subst::FIXED{$name}(?![\w-]|\.\w)/, $name, 'a substitution']
     } qw(PORT_N PORT_S PORT_D PORT_D2 PORT_D3 PORT_D4 PORT_DYNAMIC)),
     (map {
         my $name = $_;
@@ -73,11 +81,6 @@ my @RULES = (
     ['mta user', '*', qr/\b(?:Debian-exim|eximuser)\b/, 'EXIMUSER', 'any MTA'],
     ['uid and gid', '*', qr/\b([ug]id=)(?:10001|1000[2-4])\b/, sub ($self, $what) { $what . 'CALLER_' . uc substr($what, 0, 3) },
         'a substitution'],
-
-    # --- sizes
-    ['message size', $LOG, qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
-    ['size in a queue listing', 'stdout', qr/^( 0m) +[\d.]+[KM]?(?= 10Hm)/m, sub ($self, $age) { "$age   sss" },
-        'depends on the length of names and versions'],
 
     # --- swaks
     ['swaks id', '*', qr/\b\d{14}\.\d{6}\@/, 'SWAKSID@', 'contains time and process'],

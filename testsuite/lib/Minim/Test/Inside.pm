@@ -17,7 +17,7 @@ sub main ($spec_file, $result_file) {
     my $outcome = eval {
         my $world = Minim::Test::World->build($spec);
         Minim::Test::Runner->new($world, $spec)->run;
-    } // { failed => $@ || 'unknown error' };
+    } // { failed => $@ || 'unknown error', unready => 1 };
     print {$result} encode_json($outcome);
     close $result or die "cannot write $result_file: $!\n";
     return 0;

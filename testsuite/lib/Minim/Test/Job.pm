@@ -21,7 +21,7 @@ sub run ($setting, $test) {
     my $outcome = { %$test{qw(num group title)}, work => "$setting->{work_root}/$test->{num}", diffs => [] };
     my $result  = eval { _in_namespaces($setting, $test, $outcome->{work}) } // { failed => $@ };
     @$outcome{qw(state why)} = $result->{skipped} ? ('skipped', $result->{skipped}) : $result->{failed} ? ('failed', $result->{failed}) : ('passed', '');
-    _compare($setting, $test, $outcome, $result) unless $result->{skipped};
+    _compare($setting, $test, $outcome, $result) unless $result->{skipped} || $result->{unready};
     $outcome->{seconds} = time - $started;
     remove_tree($outcome->{work}) if $outcome->{state} ne 'failed' && !$setting->{opt}{keep};
     return $outcome;
@@ -47,7 +47,8 @@ sub _compare ($setting, $test, $outcome, $result) {
     $outcome->{diffs} = \@problems;
     my @reasons = map { ($_->{file} =~ s{.*/([^/]+/[^/]+)$}{$1}r) . ": $_->{why}" } @problems;
     $outcome->{why} = join "\n", grep { $_ } $outcome->{why} =~ s/\n+\z//r, @reasons;
-    $outcome->{state} = 'failed' unless $setting->{opt}{update} && !$result->{failed} && !grep { $_->{kind} eq 'report' } @problems;
+    my $accepted = $setting->{opt}{update} && !$result->{failed} && !grep { $_->{kind} eq 'report' } @problems;
+    $outcome->{ $accepted ? 'updated' : 'state' } = $accepted ? 1 : 'failed';
     return;
 }
 
@@ -81,7 +82,7 @@ sub _in_namespaces ($setting, $test, $work) {
     return { failed => "timed out after $setting->{opt}{timeout} s at $at" } unless $in_time;
     my $text = -e "$work/result.json" ? slurp("$work/result.json") : '';
     return decode_json($text) if $text ne '';
-    return { failed => "the test's namespaces did not come up:\n" . slurp("$work/runner-output") };
+    return { unready => 1, failed => "the test's namespaces did not come up:\n" . slurp("$work/runner-output") };
 }
 
 sub _spec ($setting, $test, $work) {

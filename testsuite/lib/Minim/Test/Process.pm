@@ -72,6 +72,7 @@ sub wait_for ($pid) {
 
 sub alive ($pid) {
     reap();
+    return 0 if exists $status{$pid};
     return kill(0, $pid) || $!{EPERM} ? 1 : 0;
 }
 

@@ -29,7 +29,8 @@ sub _details ($self, $outcome) {
 
 sub _terminal ($self, $outcome) {
     my %word = (passed => 'ok  ', failed => 'FAIL', skipped => 'skip');
-    my $line = sprintf '%s %s (%.2f s)', $word{ $outcome->{state} }, _label($outcome), $outcome->{seconds};
+    my $word = $outcome->{updated} ? 'new ' : $word{ $outcome->{state} };
+    my $line = sprintf '%s %s (%.2f s)', $word, _label($outcome), $outcome->{seconds};
     $line .= " [$outcome->{why}]" if $outcome->{state} eq 'skipped';
     print "$line\n";
     print $self->_details($outcome) =~ s/^/    /mgr if $outcome->{state} eq 'failed' || @{ $outcome->{diffs} };

@@ -14,7 +14,7 @@ use Time::HiRes qw(time);
 use Minim::Test::Commands;
 use Minim::Test::File qw(slurp spew append);
 use Minim::Test::MtaDriver;
-use Minim::Test::Process qw(spawn wait_for await others);
+use Minim::Test::Process qw(spawn wait_for await others alive);
 use Minim::Test::Script;
 use Minim::Test::Subst qw(substitute);
 
@@ -73,6 +73,7 @@ sub finish ($self) {
     $self->{mta}->stop_daemons;
     wait_for($_) for splice @{ $self->{background} };
     $self->settle;
+    die "the test's name server died; see runner-output\n" unless alive($self->{world}->dns_pid);
     return;
 }
 

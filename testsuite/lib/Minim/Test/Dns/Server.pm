@@ -47,7 +47,7 @@ sub serve ($self) {
 sub _udp ($self, $socket) {
     my $peer  = recv $socket, my $packet, 65535, 0;
     my $query = decode_query($packet // '') or return;
-    my $reply = $self->answer($query);
+    my $reply = $self->_answer($query);
     return if $reply->{drop};
     my $send = sub {
         send $socket, encode_answer($query, $reply, $query->{edns} ? $query->{edns}{size} : 512), 0, $peer;
@@ -64,7 +64,7 @@ sub _tcp ($self, $listener) {
     return if fork // 1;
     while (defined(my $length = _read_exactly($socket, 2))) {
         my $query = decode_query(_read_exactly($socket, unpack 'n', $length) // '') or last;
-        my $reply = $self->answer($query);
+        my $reply = $self->_answer($query);
         last if $reply->{drop};
         sleep $reply->{delay} / 1000 if $reply->{delay};
         print {$socket} pack 'n/a*', encode_answer($query, $reply);
@@ -79,6 +79,14 @@ sub _read_exactly ($socket, $count) {
         return unless sysread $socket, $data, $count - length $data, length $data;
     }
     return $data;
+}
+
+# An error in here must not end the service: it is told, and answered.
+sub _answer ($self, $query) {
+    my $reply = eval { $self->answer($query) };
+    return $reply if $reply;
+    print STDERR "DNS server: $query->{name} $query->{type}: $@";
+    return { rcode => $RCODE{SERVFAIL} };
 }
 
 # The reply to a query: {rcode, answer, authority, aa, ad, delay, drop}.
@@ -115,7 +123,7 @@ sub _from_zone ($self, $zone, $name, $type) {
         $exists = 1 if $set || @answer;
         last unless $set;
         my @found = $type eq 'ANY' ? map { @$_ } values %$set : @{ $set->{$type} // [] };
-        push @answer, map { { %$_, name => $_->{wild} ? $name : $_->{name} } } @found;
+        push @answer, map { +{ %$_, name => $_->{wild} ? $name : $_->{name} } } @found;
         last if @found || !$set->{CNAME};
         my ($alias) = @{ $set->{CNAME} };
         push @answer, $alias;
@@ -129,7 +137,7 @@ sub _from_zone ($self, $zone, $name, $type) {
         answer    => \@answer,
         authority => @answer || !$zone || !$zone->{soa} ? [] : [$zone->{soa}],
         aa        => @answer ? scalar(grep { $_->{aa} } @answer) : 0,
-        ad        => @answer && @answer == grep { $_->{ad} } @answer,
+        ad        => @answer && !(grep { !$_->{ad} } @answer),
         delay     => $delay // 0,
     };
 }
@@ -143,7 +151,7 @@ sub _find ($zone, $name) {
     my $rest = $name;
     while ($rest =~ s/^[^.]*\.//) {
         my $wild = $names->{"*.$rest"} or next;
-        return { map { $_ => [map { { %$_, wild => 1 } } @{ $wild->{$_} }] } keys %$wild };
+        return { map { $_ => [map { +{ %$_, wild => 1 } } @{ $wild->{$_} }] } keys %$wild };
     }
     return;
 }

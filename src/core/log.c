@@ -232,6 +232,7 @@ static void put_line(struct pool *pool, int which, time_t now, struct str line, 
 /* Control characters as escapes: a line stays a line. */
 static struct str one_line(struct pool *pool, struct str s)
 {
+    static const char controls[] = "\n\r\t";
     struct buf b;
     uint32_t i = 0;
     while (i < s.len && (unsigned char)s.p[i] >= 32 && s.p[i] != 127) {
@@ -243,10 +244,10 @@ static struct str one_line(struct pool *pool, struct str s)
     buf_init(&b, pool, (size_t)s.len * 4 + 1);
     for (i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        const char *at = c ? strchr("\n\r\t", c) : NULL;
+        const char *at = c ? strchr(controls, c) : NULL;
         if (at) {
             buf_addc(&b, '\\');
-            buf_addc(&b, "nrt"[at - strchr("\n\r\t", '\n')]);
+            buf_addc(&b, "nrt"[at - controls]);
         } else if (c < 32 || c == 127) {
             buf_addf(&b, "\\%03o", c);
         } else {

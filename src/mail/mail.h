@@ -13,25 +13,38 @@ extern const struct module mail_module;
 
 /* A parsed address. Strings are views of the input or in the pool; taint is kept. */
 struct mailbox {
-    struct str text;   /* local-part@domain, comments, names and source route removed */
+    struct str text;               /* local-part@domain, comments, names and source route removed */
     struct str local_part, domain; /* domain empty if the address had none */
-    uint32_t start, end; /* of the address proper in the input */
+    uint32_t start, end;           /* of the address proper in the input */
 };
+
+/* What mailbox_parse() lets pass; `true` is MBX_NULL alone. */
+enum mailbox_flag {
+    MBX_NULL = 1,           /* <> */
+    MBX_NO_LITERAL = 2,     /* domain literals are refused */
+    MBX_STRIP_DOT = 4,      /* a dot at the end of the domain is dropped */
+    MBX_STRIP_BRACKETS = 8, /* <<a@b>> is <a@b> */
+    MBX_UTF8 = 16           /* bytes above 127 in the domain */
+};
+
+/* The flags that the configuration's options ask for in SMTP commands and headers. */
+unsigned mailbox_flags(const struct config *conf);
 
 /*
  * Extracts the one address of a text (RFC 5322 mailbox, RFC 5321 path without its brackets, bare
- * local part). allow_null permits <>. On failure false, *error in Exim's words ("missing or
+ * local part); flags are enum mailbox_flag. On failure false, *error in Exim's words ("missing or
  * malformed local part", …).
  */
-bool mailbox_parse(struct pool *pool, struct str text, bool allow_null, struct mailbox *out,
+bool mailbox_parse(struct pool *pool, struct str text, unsigned flags, struct mailbox *out,
                    struct str *error);
 
 /* End of the first address in a comma-separated list (comments, quotes, groups skipped). */
 uint32_t mailbox_list_next(struct str list, uint32_t from, bool allow_group);
 
 /* Each address of a header body, through groups; false with the words of the first error. */
-bool mailbox_each(struct pool *pool, struct str body, bool (*f)(void *closure, const struct mailbox *m),
-                  void *closure, struct str *error);
+bool mailbox_each(struct pool *pool, struct str body,
+                  bool (*f)(void *closure, const struct mailbox *m), void *closure,
+                  struct str *error);
 
 /* Offset of the @ that ends the local part of a clean address; -1 if there is none. */
 ptrdiff_t mailbox_at(struct str address);
@@ -41,7 +54,8 @@ struct str mail_quote_local_part(struct pool *pool, struct str lp);
 struct str mail_quote_phrase(struct pool *pool, struct str phrase);
 
 /* Adds @qualify_domain (sender) or @qualify_recipient to an address without domain. */
-struct str mail_qualify(struct pool *pool, const struct config *conf, struct str address, bool recipient);
+struct str mail_qualify(struct pool *pool, const struct config *conf, struct str address,
+                        bool recipient);
 
 /* ---- headers ---- */
 
@@ -69,18 +83,34 @@ struct rewrite_rule;
 /* Reads one line of the rewrite section (or of headers_rewrite). False after reporting. */
 bool rewrite_read_line(struct opt_reader *r, struct rewrite_rule **list, struct str line);
 
-enum rewrite_flag { RW_SENDER = 1, RW_FROM = 2, RW_TO = 4, RW_CC = 8, RW_BCC = 16, RW_REPLYTO = 32,
-                    RW_ENVFROM = 64, RW_ENVTO = 128, RW_ALL_HEADERS = 63, RW_ALL_ENVELOPE = 192,
-                    RW_ALL = 255, RW_REPEAT = 256, RW_QUIT = 512, RW_WHOLE = 1024, RW_SMTP = 2048 };
+enum rewrite_flag {
+    RW_SENDER = 1,
+    RW_FROM = 2,
+    RW_TO = 4,
+    RW_CC = 8,
+    RW_BCC = 16,
+    RW_REPLYTO = 32,
+    RW_ENVFROM = 64,
+    RW_ENVTO = 128,
+    RW_ALL_HEADERS = 63,
+    RW_ALL_ENVELOPE = 192,
+    RW_ALL = 255,
+    RW_REPEAT = 256,
+    RW_QUIT = 512,
+    RW_WHOLE = 1024,
+    RW_SMTP = 2048
+};
 
 /* An envelope address through the rules; the same text if none applies. */
-struct str rewrite_address(struct ectx *x, const struct rewrite_rule *rules, struct str address, unsigned flag);
+struct str rewrite_address(struct ectx *x, const struct rewrite_rule *rules, struct str address,
+                           unsigned flag);
 
 /* The SMTP-time rewrite (flag S) of a raw MAIL or RCPT argument. */
 struct str rewrite_smtp(struct ectx *x, const struct rewrite_rule *rules, struct str argument);
 
 /* A header through the rules (and qualification of bare addresses); NULL if nothing changes. */
-struct header *rewrite_header(struct ectx *x, const struct rewrite_rule *rules, const struct header *h);
+struct header *rewrite_header(struct ectx *x, const struct rewrite_rule *rules,
+                              const struct header *h);
 
 /* What -brw prints. */
 void rewrite_test(struct ectx *x, struct str address, void (*print)(const char *line));
@@ -126,10 +156,12 @@ void spool_abort(struct spool_writer **w);
 
 /* Opens and locks a message for delivery or change. */
 enum spool_open { SPOOL_OK, SPOOL_GONE, SPOOL_LOCKED, SPOOL_DAMAGED };
-enum spool_open spool_load(const struct config *conf, struct str id, struct message *m, struct str *error);
+enum spool_open spool_load(const struct config *conf, struct str id, struct message *m,
+                           struct str *error);
 
 /* The same for looking only: no lock is taken. */
-enum spool_open spool_peek(const struct config *conf, struct str id, struct message *m, struct str *error);
+enum spool_open spool_peek(const struct config *conf, struct str id, struct message *m,
+                           struct str *error);
 
 /* Reads of the body; bytes read, 0 at its end, -1 with errno. */
 ssize_t spool_body_read(struct message *m, int64_t offset, char *p, size_t n);

@@ -9,6 +9,31 @@
 
 extern const struct module net_module; /* dns_* options, disable_ipv6 users, … */
 
+/* ---- settings ---- */
+
+/*
+ * Matches a name against a domain list option. Lists belong to a higher room, which lends this by
+ * net_set_matcher() when a configuration has been read.
+ */
+typedef bool net_matcher(const struct config *conf, struct pool *pool, const struct etext *list,
+                         struct str name);
+
+struct net_settings {
+    struct etext dns_again_means_nonexist, dns_ipv4_lookup, dns_trust_aa;
+    struct str dns_check_names_pattern;
+    int dns_cname_loops, dns_retrans, dns_retry;
+    int dns_dnssec_ok, dns_use_edns0; /* -1: the resolver's default */
+    struct etext local_interfaces, extra_local_interfaces;
+    struct str local_text, extra_local_text; /* the two after expansion; see net_set_local() */
+    net_matcher *matcher;
+};
+
+const struct net_settings *net_settings(const struct config *conf);
+void net_set_matcher(struct config *conf, net_matcher *matcher);
+
+/* Hands in local_interfaces and extra_local_interfaces, expanded, if they hold a `$`. */
+void net_set_local(struct config *conf, struct str local, struct str extra);
+
 /* ---- addresses ---- */
 
 /* An IP address in network order; v4 uses the first four bytes. */
@@ -38,11 +63,14 @@ bool ip_parse_port(struct str s, struct str *addr, int *port);
 /* Name for DNS reverse look-up: 4.3.2.1.in-addr.arpa. */
 struct str ip_reverse_name(struct pool *pool, const struct ip *ip, struct str suffix);
 
-/* Addresses of this machine's interfaces (for @[]), text form. */
-void net_local_addresses(struct pool *pool, struct strvec *out);
+/*
+ * Addresses that are this machine's own (for @[] and routing), text form: those local_interfaces
+ * lists, or all of the interfaces when it is unset or names a wildcard; extra_local_interfaces too.
+ */
+void net_local_addresses(const struct config *conf, struct pool *pool, struct strvec *out);
 
-/* True if the address is one of this machine, or in hosts_treat_as_local by name. */
-bool net_is_local(struct pool *pool, const struct ip *ip);
+/* True if the address is one of those. */
+bool net_is_local(const struct config *conf, struct pool *pool, const struct ip *ip);
 
 /* ---- DNS ---- */
 

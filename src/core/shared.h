@@ -174,6 +174,9 @@ struct message {
     struct str queue_name;
     struct strvec delivered;  /* addresses that are done (journal) */
     struct spool_file *spool; /* open spool file; NULL if none */
+    struct str pending_msglog; /* first lines of the message log, kept in the spool file */
+    bool no_msglog;            /* message_logs is off: nothing is collected */
+    bool msglog_on_disk;       /* a message log file was written */
     struct str return_path;   /* while a transport runs */
     /* -- while one is being received -- */
     int rcpt_count, rcpt_fail_count, rcpt_defer_count, recipients_discarded;

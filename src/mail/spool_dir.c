@@ -1,0 +1,207 @@
+/*
+ * Where the spool keeps things: input/NN/ID and input/NN/ID-J, msglog/ID. The folder NN follows
+ * from the process number in the id, so processes create and remove files in folders of their own,
+ * and an id is found without a search.
+ */
+#include "mail/internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { STALE_SECONDS = 300 };
+
+struct str spool_path(const struct config *conf, struct pool *pool, struct str name)
+{
+    return STR_CAT(pool, core_settings(conf)->spool_directory, STR("/"), name);
+}
+
+struct str spool_dir(const struct config *conf, struct pool *pool, struct str id)
+{
+    uint64_t pid = 0;
+    ptrdiff_t dash = str_rchr(id, '-');
+    base62_get(dash > 7 ? str_sub(id, 7, (size_t)dash - 7) : STR("0"), &pid);
+    struct str name = str_fmt(pool, "input/%02u", (unsigned)(pid % SPOOL_DIRS));
+    name.tainted = false;
+    return spool_path(conf, pool, name);
+}
+
+struct str spool_name(struct pool *pool, struct str dir, struct str id, const char *suffix)
+{
+    return STR_CAT(pool, dir, STR("/"), id, str_c(suffix));
+}
+
+struct str spool_msglog_path(const struct config *conf, struct pool *pool, struct str id, bool old)
+{
+    return spool_path(conf, pool, STR_CAT(pool, str_c(old ? "msglog.OLD/" : "msglog/"), id));
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* Calls f for each message file of the spool. */
+static void each_file(const struct config *conf, struct pool *pool,
+                      void (*f)(void *closure, struct str dir, struct str name), void *closure)
+{
+    for (unsigned i = 0; i < SPOOL_DIRS; i++) {
+        struct str name = str_fmt(pool, "input/%02u", i);
+        name.tainted = false;
+        struct str dir = spool_path(conf, pool, name);
+        DIR *d = opendir(dir.p);
+        for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+            if (message_id_valid(str_c(e->d_name))) {
+                f(closure, dir, str_dup(pool, str_c(e->d_name)));
+            }
+        }
+        if (d) {
+            closedir(d);
+        }
+    }
+}
+
+static void add_id(void *closure, struct str dir, struct str name)
+{
+    (void)dir;
+    strvec_push(closure, name);
+}
+
+void spool_list(const struct config *conf, struct pool *pool, struct strvec *ids)
+{
+    if (!ids->pool) {
+        ids->pool = pool;
+    }
+    each_file(conf, pool, add_id, ids);
+    if (ids->n) {
+        qsort(ids->v, ids->n, sizeof *ids->v, by_id);
+    }
+}
+
+/* True if the file ends as a finished one does. */
+static bool is_finished(int fd, off_t size)
+{
+    char footer[SPOOL_FOOTER];
+    struct str sum;
+    return size >= SPOOL_FOOTER &&
+           pread(fd, footer, SPOOL_FOOTER, size - SPOOL_FOOTER) == SPOOL_FOOTER &&
+           spool_footer_read(str_n(footer, SPOOL_FOOTER), &sum) >= 0;
+}
+
+/* Removes what a process left that died before its message was safe: old, unlocked, unfinished. */
+static void tidy_file(void *closure, struct str dir, struct str name)
+{
+    struct pool *pool = closure;
+    struct str path = spool_name(pool, dir, name, "");
+    struct stat st;
+    int fd = file_open(path, O_RDWR, 0);
+    if (fd < 0) {
+        return;
+    }
+    if (fstat(fd, &st) == 0 && st.st_mtime < time(NULL) - STALE_SECONDS &&
+        !is_finished(fd, st.st_size) && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        unlink(path.p);
+    }
+    close(fd);
+}
+
+void spool_tidy(const struct config *conf)
+{
+    struct pool *pool = pool_new("spool tidy");
+    each_file(conf, pool, tidy_file, pool);
+    pool_free(&pool);
+}
+
+bool spool_check_space(const struct config *conf, int64_t message_size, struct str *error)
+{
+    const struct mail_settings *s = mail_settings(conf);
+    struct statvfs fs;
+    if (s->check_spool_space <= 0 && s->check_spool_inodes <= 0) {
+        return true;
+    }
+    if (statvfs(core_settings(conf)->spool_directory.p, &fs) < 0) {
+        return errno == ENOENT;
+    }
+    int64_t space = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+    if (s->check_spool_space > 0 && space < s->check_spool_space + message_size) {
+        *error = STR("space");
+        return false;
+    }
+    if (s->check_spool_inodes > 0 && fs.f_files > 0 &&
+        (int64_t)fs.f_favail < s->check_spool_inodes) {
+        *error = STR("inodes");
+        return false;
+    }
+    return true;
+}
+
+void spool_msglog(struct message *m, const char *fmt, ...)
+{
+    if (!m->spool && m->no_msglog) {
+        return;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    struct str text = str_vfmt(m->pool, fmt, ap);
+    va_end(ap);
+    struct str line = STR_CAT(m->pool, time_log(m->pool, time_now(), false, false, false), STR(" "),
+                              text, STR("\n"));
+    if (m->spool) {
+        if (core_settings(m->spool->conf)->message_logs) {
+            buf_adds(&m->spool->msglog, line);
+        }
+    } else {
+        m->pending_msglog =
+            str_unset(m->pending_msglog) ? line : STR_CAT(m->pool, m->pending_msglog, line);
+    }
+}
+
+void spool_msglog_flush(struct message *m)
+{
+    struct spool_file *f = m->spool;
+    struct str path = spool_msglog_path(f->conf, m->pool, f->id, false);
+    if (f->msglog.len == 0) {
+        return;
+    }
+    int fd = file_open(path, O_WRONLY | O_APPEND | O_CREAT, 0640);
+    if (fd < 0 && errno == ENOENT &&
+        mkdir_parents(spool_path(f->conf, m->pool, STR("msglog")), 0750) == 0) {
+        fd = file_open(path, O_WRONLY | O_APPEND | O_CREAT, 0640);
+    }
+    struct stat st;
+    bool fresh = fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0;
+    struct str lines = buf_str(&f->msglog);
+    if (fresh && !str_unset(m->pending_msglog)) {
+        lines = STR_CAT(m->pool, m->pending_msglog, lines);
+    }
+    if (fd < 0 || write_all(fd, lines.p, lines.len) < 0) {
+        log_msg(LOG_MAIN | LOG_PANIC, m, "Couldn't write message log %.*s: %s", STR_ARG(path),
+                strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    m->msglog_on_disk = true;
+    buf_cut(&f->msglog, 0);
+}
+
+struct str spool_msglog_read(const struct config *conf, struct pool *pool, struct str id)
+{
+    struct str text;
+    if (file_read(pool, spool_msglog_path(conf, pool, id, false), SPOOL_META_MAX, &text) == 0) {
+        return text;
+    }
+    struct message m = {.pool = pool};
+    struct str error;
+    if (spool_peek(conf, id, &m, &error) != SPOOL_OK) {
+        return STR_NONE;
+    }
+    text = m.pending_msglog;
+    spool_close(&m);
+    return text;
+}

@@ -1,0 +1,308 @@
+/*
+ * What a spool file holds (internal.h).
+ *
+ *     body, as received, LF line ends
+ *     envelope, facts and headers: records `key length:bytes LF`
+ *     footer of SPOOL_FOOTER bytes: "minim-1 BODYLEN(hex16) SUM(hex8)", blanks, LF
+ *
+ * The body comes first because it is known first; the footer makes a file complete: one without a
+ * good footer was never acknowledged. One row a field: writer and reader both work from the table.
+ */
+#include "mail/internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+enum kind { K_STR, K_BOOL, K_INT, K_I64, K_U32, K_TIME, K_SPEC };
+
+struct field {
+    const char *key;
+    enum kind kind;
+    bool session; /* in struct session instead of struct message */
+    size_t offset;
+};
+
+#define M(key, kind, f) \
+    { \
+        key, kind, false, offsetof(struct message, f) \
+    }
+#define S(key, kind, f) \
+    { \
+        key, kind, true, offsetof(struct session, f) \
+    }
+
+static const struct field fields[] = {
+    M("id", K_STR, id),
+    M("received", K_SPEC, received),
+    M("complete", K_SPEC, received_complete),
+    M("sender", K_STR, sender),
+    M("protocol", K_STR, received_protocol),
+    M("body-size", K_I64, body_size),
+    M("size", K_I64, size),
+    M("body-lines", K_INT, body_lines),
+    M("lines", K_INT, line_count),
+    M("zeros", K_INT, body_zerocount),
+    M("max-line", K_INT, max_line),
+    M("hops", K_INT, received_count),
+    M("local", K_BOOL, local),
+    M("local-error", K_BOOL, local_error_message),
+    M("unqualified-sender", K_BOOL, allow_unqualified_sender),
+    M("unqualified-rcpt", K_BOOL, allow_unqualified_rcpt),
+    M("frozen", K_BOOL, frozen),
+    M("frozen-at", K_TIME, frozen_at),
+    M("thawed", K_BOOL, manually_thawed),
+    M("no-delivery", K_BOOL, dont_deliver),
+    M("eight-bit", K_BOOL, body_8bit_declared),
+    M("smtputf8", K_BOOL, smtputf8),
+    M("login", K_STR, originator_login),
+    M("uid", K_U32, originator_uid),
+    M("gid", K_U32, originator_gid),
+    M("auth-sender", K_STR, auth_sender),
+    M("envid", K_STR, dsn_envid),
+    M("ret", K_INT, dsn_ret),
+    M("queue", K_STR, queue_name),
+    S("host", K_STR, host_address),
+    S("host-port", K_INT, host_port),
+    S("interface", K_STR, interface_address),
+    S("interface-port", K_INT, interface_port),
+    S("host-name", K_STR, host_name),
+    S("lookup-failed", K_BOOL, host_lookup_failed),
+    S("helo", K_STR, helo_name),
+    S("ident", K_STR, ident),
+    S("auth-id", K_STR, auth_id),
+    S("auth-mech", K_STR, auth_mechanism),
+    S("active-hostname", K_STR, active_hostname),
+    S("session-local", K_BOOL, local),
+    S("not-smtp-socket", K_BOOL, notsocket),
+};
+
+static void put(struct buf *b, const char *key, struct str value)
+{
+    char len[24];
+    int n = snprintf(len, sizeof len, " %u:", value.len);
+    buf_addz(b, key);
+    buf_add(b, len, (size_t)n);
+    buf_adds(b, value);
+    buf_addc(b, '\n');
+}
+
+static void put_number(struct buf *b, const char *key, int64_t n)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, "%lld", (long long)n);
+    put(b, key, str_n(text, (size_t)len));
+}
+
+static void put_field(struct buf *b, const struct field *f, const char *base)
+{
+    const void *at = base + f->offset;
+    const struct timespec *ts = at;
+    int64_t n = 0;
+    switch (f->kind) {
+    case K_STR:
+        if (!str_unset(*(const struct str *)at)) {
+            put(b, f->key, *(const struct str *)at);
+        }
+        return;
+    case K_BOOL: n = *(const bool *)at; break;
+    case K_INT: n = *(const int *)at; break;
+    case K_I64: n = *(const int64_t *)at; break;
+    case K_U32: n = *(const uint32_t *)at; break;
+    case K_TIME: n = *(const time_t *)at; break;
+    case K_SPEC: n = ts->tv_sec * INT64_C(1000000) + ts->tv_nsec / 1000; break;
+    }
+    if (n) {
+        put_number(b, f->key, n);
+    }
+}
+
+static void put_vars(struct buf *b, struct pool *pool, const char *key, const struct vars *v)
+{
+    for (const struct map_entry *e = v->map ? map_first(v->map) : NULL; e; e = e->next) {
+        const struct str *value = e->value;
+        put(b, key, STR_CAT(pool, e->key, STR("="), str_c(value->tainted ? "t" : "u"), *value));
+    }
+}
+
+/* address NUL errors_to NUL orcpt NUL flags NUL parent */
+static struct str recipient_text(struct pool *pool, const struct recipient *r)
+{
+    struct str nul = str_n("", 1);
+    return STR_CAT(pool, r->address, nul, r->errors_to, nul, r->orcpt, nul,
+                   str_fmt(pool, "%d", r->dsn_flags), nul, str_fmt(pool, "%d", r->parent));
+}
+
+struct str spool_encode(struct pool *pool, const struct message *m)
+{
+    static const struct session no_session;
+    const struct session *s = m->session_facts ? m->session_facts : &no_session;
+    struct buf b;
+    buf_init(&b, pool, SPOOL_META_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        put_field(&b, &fields[i], fields[i].session ? (const char *)s : (const char *)m);
+    }
+    put_vars(&b, pool, "acl-c", &m->acl_c);
+    put_vars(&b, pool, "acl-m", &m->acl_m);
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        put(&b, "rcpt", recipient_text(pool, &m->recipients[i]));
+    }
+    for (size_t i = 0; i < m->delivered.n; i++) {
+        put(&b, "done", m->delivered.v[i]);
+    }
+    if (!str_unset(m->pending_msglog)) {
+        put(&b, "msglog", m->pending_msglog);
+    }
+    for (const struct header *h = m->headers; h; h = h->next) {
+        char key[3] = {'H', h->type, '\0'};
+        put(&b, key, h->text);
+    }
+    return buf_str(&b);
+}
+
+/* One record off the front; false at the end or on malformed text. */
+static bool take(struct str *rest, struct str *key, struct str *value)
+{
+    ptrdiff_t colon = str_chr(*rest, ':');
+    ptrdiff_t blank = colon < 0 ? -1 : str_rchr(str_sub(*rest, 0, (size_t)colon), ' ');
+    uint64_t len;
+    if (blank <= 0 ||
+        !str_to_u64(str_sub(*rest, (size_t)blank + 1, (size_t)(colon - blank - 1)), 10, &len) ||
+        len >= rest->len - (size_t)colon - 1 || rest->p[(size_t)colon + 1 + len] != '\n') {
+        return false;
+    }
+    *key = str_sub(*rest, 0, (size_t)blank);
+    *value = str_sub(*rest, (size_t)colon + 1, len);
+    *rest = str_from(*rest, (size_t)colon + 2 + len);
+    return true;
+}
+
+static bool set_field(struct pool *pool, const struct field *f, char *base, struct str value)
+{
+    void *at = base + f->offset;
+    struct timespec *ts = at;
+    int64_t n;
+    if (f->kind == K_STR) {
+        *(struct str *)at = str_taint(str_dup(pool, value));
+        return true;
+    }
+    if (!str_to_i64(value, &n)) {
+        return false;
+    }
+    switch (f->kind) {
+    case K_BOOL: *(bool *)at = n != 0; break;
+    case K_INT: *(int *)at = (int)n; break;
+    case K_I64: *(int64_t *)at = n; break;
+    case K_U32: *(uint32_t *)at = (uint32_t)n; break;
+    case K_TIME: *(time_t *)at = n; break;
+    default: *ts = (struct timespec){n / 1000000, (n % 1000000) * 1000};
+    }
+    return true;
+}
+
+static bool set_var(struct vars *v, struct str value)
+{
+    ptrdiff_t eq = str_chr(value, '=');
+    if (eq < 0 || (size_t)eq + 1 >= value.len) {
+        return false;
+    }
+    struct str text = str_from(value, (size_t)eq + 2);
+    text.tainted = value.p[eq + 1] == 't';
+    vars_set(v, str_sub(value, 0, (size_t)eq), text);
+    return true;
+}
+
+static bool set_recipient(struct message *m, struct str value)
+{
+    struct str part[5];
+    int64_t flags, parent;
+    for (int i = 0; i < 4; i++) {
+        ptrdiff_t nul = str_chr(value, '\0');
+        if (nul < 0) {
+            return false;
+        }
+        part[i] = str_sub(value, 0, (size_t)nul);
+        value = str_from(value, (size_t)nul + 1);
+    }
+    if (!str_to_i64(part[3], &flags) || !str_to_i64(value, &parent)) {
+        return false;
+    }
+    struct recipient *r = message_add_recipient(m, str_taint(part[0]));
+    r->errors_to = str_empty(part[1]) ? STR_NONE : str_dup(m->pool, part[1]);
+    r->orcpt = str_empty(part[2]) ? STR_NONE : str_taint(str_dup(m->pool, part[2]));
+    r->dsn_flags = (int)flags;
+    r->parent = (int)parent;
+    return true;
+}
+
+static bool decode_record(struct pool *pool, struct message *m, struct str key, struct str value)
+{
+    if (key.len == 2 && key.p[0] == 'H') {
+        message_add_header(m, key.p[1], str_taint(value));
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        if (str_is(key, fields[i].key)) {
+            char *base = fields[i].session ? (char *)m->session_facts : (char *)m;
+            return set_field(pool, &fields[i], base, value);
+        }
+    }
+    if (str_is(key, "rcpt")) {
+        return set_recipient(m, value);
+    }
+    if (str_is(key, "acl-c") || str_is(key, "acl-m")) {
+        return set_var(str_is(key, "acl-c") ? &m->acl_c : &m->acl_m, value);
+    }
+    if (str_is(key, "done")) {
+        strvec_push(&m->delivered, str_dup(pool, value));
+        return true;
+    }
+    if (str_is(key, "msglog")) {
+        m->pending_msglog = str_dup(pool, value);
+        return true;
+    }
+    return false;
+}
+
+bool spool_decode(struct pool *pool, struct str meta, struct message *m)
+{
+    struct str key, value;
+    m->pool = m->acl_m.pool = m->acl_c.pool = m->delivered.pool = pool;
+    m->session_facts = POOL_NEW(pool, struct session);
+    m->session_facts->pool = pool;
+    m->sender = STR("");
+    while (meta.len) {
+        if (!take(&meta, &key, &value) || !decode_record(pool, m, key, value)) {
+            return false;
+        }
+    }
+    m->id.tainted = false;
+    m->sender_set = true;
+    return !str_empty(m->id);
+}
+
+uint32_t spool_sum(struct str s)
+{
+    uint32_t h = 2166136261u;
+    for (uint32_t i = 0; i < s.len; i++) {
+        h = (h ^ (unsigned char)s.p[i]) * 16777619u;
+    }
+    return h;
+}
+
+void spool_footer(char out[SPOOL_FOOTER + 1], int64_t body_len, struct str meta)
+{
+    snprintf(out, SPOOL_FOOTER + 1, "minim-1 %016llx %08x      \n", (unsigned long long)body_len,
+             spool_sum(meta));
+}
+
+int64_t spool_footer_read(struct str footer, struct str *meta_sum)
+{
+    uint64_t n;
+    if (footer.len != SPOOL_FOOTER || !str_starts(footer, "minim-1 ") ||
+        footer.p[SPOOL_FOOTER - 1] != '\n' || !str_to_u64(str_sub(footer, 8, 16), 16, &n) ||
+        n > INT64_MAX) {
+        return -1;
+    }
+    *meta_sum = str_sub(footer, 25, 8);
+    return (int64_t)n;
+}

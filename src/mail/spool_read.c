@@ -1,0 +1,311 @@
+/*
+ * Reading messages back, and the changes made to one while it is on the spool.
+ *
+ * A message is claimed with a lock on its file (flock, so it goes with the descriptor); whoever
+ * holds it may append to the journal beside it. Records of the journal, one a line, control
+ * characters escaped:
+ *     D address    delivered            F seconds    frozen          T    thawed
+ *     S sender     new sender           W n          delay warnings sent
+ *     R text       added recipient      N            first delivery is over
+ */
+#include "mail/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the disk says, so that an update writes only what changed. */
+struct spool_state {
+    bool frozen, manually_thawed, firsttime;
+    time_t frozen_at;
+    struct str sender;
+    size_t recipients, delivered;
+    int warning_count;
+};
+
+void spool_remember(struct message *m)
+{
+    struct spool_state *s = m->spool->baseline;
+    *s =
+        (struct spool_state){m->frozen, m->manually_thawed, m->deliver_firsttime, m->frozen_at,
+                             m->sender, m->recipient_count, m->delivered.n,       m->warning_count};
+}
+
+static struct str unescape(struct pool *pool, struct str s)
+{
+    struct str out;
+    return xtext_decode(pool, s, &out) ? out : STR("");
+}
+
+static void apply_recipient(struct message *m, struct str text)
+{
+    struct str address, errors_to = STR(""), parent = STR("");
+    int64_t n = -1;
+    str_next(&text, ' ', &address);
+    str_next(&text, ' ', &errors_to);
+    str_next(&text, ' ', &parent);
+    struct recipient *r = message_add_recipient(m, str_taint(unescape(m->pool, address)));
+    errors_to = unescape(m->pool, errors_to);
+    r->errors_to = str_empty(errors_to) ? STR_NONE : errors_to;
+    str_to_i64(parent, &n);
+    r->parent = (int)n;
+}
+
+static void apply_record(struct message *m, char kind, struct str value)
+{
+    int64_t n = 0;
+    switch (kind) {
+    case 'D': strvec_push(&m->delivered, unescape(m->pool, value)); break;
+    case 'F':
+        str_to_i64(value, &n);
+        m->frozen = true;
+        m->manually_thawed = false;
+        m->frozen_at = n;
+        break;
+    case 'T':
+        m->frozen = false;
+        m->manually_thawed = str_is(value, "1");
+        break;
+    case 'S': m->sender = str_taint(unescape(m->pool, value)); break;
+    case 'R': apply_recipient(m, value); break;
+    case 'W':
+        str_to_i64(value, &n);
+        m->warning_count = (int)n;
+        break;
+    case 'N': m->deliver_firsttime = false; break;
+    default: log_msg(LOG_MAIN | LOG_PANIC, m, "unknown record \"%c\" in journal ignored", kind);
+    }
+}
+
+void spool_journal_apply(struct message *m, struct str journal)
+{
+    struct str line;
+    while (str_chr(journal, '\n') >= 0 && str_next(&journal, '\n', &line)) {
+        if (line.len) {
+            apply_record(m, line.p[0], str_from(line, 2));
+        }
+    }
+}
+
+/* The end of the file: a short file is read whole. False with errno 0 if it is not a finished one. */
+static bool read_parts(struct spool_file *f, struct message *m, int64_t size, struct str *meta)
+{
+    struct pool *pool = m->pool;
+    int64_t want = size < SPOOL_SMALL ? size : SPOOL_SMALL;
+    char *tail = pool_alloc(pool, (size_t)want + 1);
+    struct str sum;
+    if (pread(f->fd, tail, (size_t)want, size - want) != want) {
+        return false;
+    }
+    errno = 0;
+    if (want < SPOOL_FOOTER) {
+        return false;
+    }
+    tail[want] = '\0';
+    f->body_len = spool_footer_read(str_n(tail + want - SPOOL_FOOTER, SPOOL_FOOTER), &sum);
+    int64_t meta_len = size - SPOOL_FOOTER - f->body_len;
+    if (f->body_len < 0 || meta_len < 0 || meta_len > SPOOL_META_MAX) {
+        return false;
+    }
+    if (want == size) {
+        f->small = str_n(tail, (size_t)size);
+    }
+    if (meta_len <= want - SPOOL_FOOTER) {
+        *meta = str_n(tail + want - SPOOL_FOOTER - meta_len, (size_t)meta_len);
+    } else {
+        char *p = pool_alloc(pool, (size_t)meta_len);
+        if (pread(f->fd, p, (size_t)meta_len, f->body_len) != meta_len) {
+            return false;
+        }
+        *meta = str_n(p, (size_t)meta_len);
+    }
+    uint64_t expected;
+    return str_to_u64(sum, 16, &expected) && expected == spool_sum(*meta);
+}
+
+static void read_journal(struct spool_file *f, struct message *m)
+{
+    struct str text;
+    if (file_read(m->pool, spool_name(m->pool, f->dir, f->id, "-J"), SPOOL_META_MAX, &text) == 0) {
+        spool_journal_apply(m, text);
+    }
+}
+
+static enum spool_open load(const struct config *conf, struct str id, struct message *m, bool lock,
+                            struct str *error)
+{
+    struct pool *pool = m->pool;
+    struct spool_file *f = POOL_NEW(pool, struct spool_file);
+    struct stat st;
+    struct str meta;
+    id = str_dup(pool, id);
+    if (!message_id_valid(id)) {
+        return SPOOL_GONE;
+    }
+    id.tainted = false;
+    f->conf = conf;
+    f->id = id;
+    f->journal_fd = -1;
+    f->dir = spool_dir(conf, pool, id);
+    f->baseline = POOL_NEW(pool, struct spool_state);
+    f->fd = file_open(spool_name(pool, f->dir, id, ""), lock ? O_RDWR : O_RDONLY, 0);
+    if (f->fd < 0) {
+        *error = str_fmt(pool, "%s", strerror(errno));
+        return errno == ENOENT ? SPOOL_GONE : SPOOL_DAMAGED;
+    }
+    if (lock && flock(f->fd, LOCK_EX | LOCK_NB) < 0) {
+        close(f->fd);
+        return SPOOL_LOCKED;
+    }
+    if (fstat(f->fd, &st) < 0 || st.st_nlink == 0) {
+        close(f->fd);
+        return SPOOL_GONE;
+    }
+    buf_init(&f->msglog, pool, SPOOL_META_MAX);
+    m->spool = f;
+    if (!read_parts(f, m, st.st_size, &meta) || !spool_decode(pool, meta, m)) {
+        *error = errno ? str_fmt(pool, "%s", strerror(errno)) : STR("Format error in spool file");
+        m->id = id;
+        close(f->fd);
+        m->spool = NULL;
+        return SPOOL_DAMAGED;
+    }
+    m->deliver_firsttime = true;
+    read_journal(f, m);
+    spool_remember(m);
+    return SPOOL_OK;
+}
+
+enum spool_open spool_load(const struct config *conf, struct str id, struct message *m,
+                           struct str *error)
+{
+    return load(conf, id, m, true, error);
+}
+
+enum spool_open spool_peek(const struct config *conf, struct str id, struct message *m,
+                           struct str *error)
+{
+    return load(conf, id, m, false, error);
+}
+
+ssize_t spool_body_read(struct message *m, int64_t offset, char *p, size_t n)
+{
+    struct spool_file *f = m->spool;
+    if (offset >= f->body_len) {
+        return 0;
+    }
+    if ((int64_t)n > f->body_len - offset) {
+        n = (size_t)(f->body_len - offset);
+    }
+    if (!str_unset(f->small)) {
+        memcpy(p, f->small.p + offset, n);
+        return (ssize_t)n;
+    }
+    return pread(f->fd, p, n, offset);
+}
+
+int spool_body_fd(struct message *m, int64_t *offset)
+{
+    *offset = 0;
+    return m->spool->fd;
+}
+
+/* Appends whole lines to the journal; data are on disk when it returns if sync is set. */
+static bool journal_write(struct message *m, struct str lines, bool sync)
+{
+    struct spool_file *f = m->spool;
+    if (f->journal_fd < 0) {
+        f->journal_fd = file_open(spool_name(m->pool, f->dir, f->id, "-J"),
+                                  O_WRONLY | O_APPEND | O_CREAT, 0640);
+    }
+    return f->journal_fd >= 0 && write_all(f->journal_fd, lines.p, lines.len) == 0 &&
+           (!sync || fdatasync(f->journal_fd) == 0);
+}
+
+bool spool_delivered(struct message *m, struct str unique)
+{
+    struct str line = STR_CAT(m->pool, STR("D "), xtext_encode(m->pool, unique), STR("\n"));
+    strvec_push(&m->delivered, str_dup(m->pool, unique));
+    m->spool->baseline->delivered = m->delivered.n;
+    return journal_write(m, line, m->recipient_count > 1);
+}
+
+static void changed_recipients(struct message *m, size_t from, struct buf *b)
+{
+    for (size_t i = from; i < m->recipient_count; i++) {
+        const struct recipient *r = &m->recipients[i];
+        struct str address = xtext_encode(m->pool, r->address);
+        struct str errors_to = xtext_encode(m->pool, r->errors_to);
+        buf_addf(b, "R %.*s %.*s %d\n", STR_ARG(address), STR_ARG(errors_to), r->parent);
+    }
+}
+
+bool spool_update(struct message *m)
+{
+    struct spool_state *s = m->spool->baseline;
+    struct buf b;
+    buf_init(&b, m->pool, SPOOL_META_MAX);
+    for (size_t i = s->delivered; i < m->delivered.n; i++) {
+        struct str address = xtext_encode(m->pool, m->delivered.v[i]);
+        buf_addf(&b, "D %.*s\n", STR_ARG(address));
+    }
+    if (m->frozen && (!s->frozen || s->frozen_at != m->frozen_at)) {
+        buf_addf(&b, "F %lld\n", (long long)m->frozen_at);
+    }
+    if (!m->frozen && (s->frozen || s->manually_thawed != m->manually_thawed)) {
+        buf_addf(&b, "T %d\n", m->manually_thawed);
+    }
+    if (!str_eq(m->sender, s->sender)) {
+        struct str sender = xtext_encode(m->pool, m->sender);
+        buf_addf(&b, "S %.*s\n", STR_ARG(sender));
+    }
+    if (m->warning_count != s->warning_count) {
+        buf_addf(&b, "W %d\n", m->warning_count);
+    }
+    if (s->firsttime && !m->deliver_firsttime) {
+        buf_addz(&b, "N \n");
+    }
+    changed_recipients(m, s->recipients, &b);
+    spool_remember(m);
+    return b.len == 0 || journal_write(m, buf_str(&b), true);
+}
+
+static void close_files(struct message *m)
+{
+    struct spool_file *f = m->spool;
+    if (f->journal_fd >= 0) {
+        close(f->journal_fd);
+    }
+    close(f->fd);
+    m->spool = NULL;
+}
+
+void spool_remove(struct message *m)
+{
+    struct spool_file *f = m->spool;
+    const struct core_settings *s = core_settings(f->conf);
+    struct str log = spool_msglog_path(f->conf, m->pool, f->id, false);
+    unlink(spool_name(m->pool, f->dir, f->id, "").p);
+    if (f->journal_fd >= 0 || m->delivered.n || !m->deliver_firsttime || m->frozen) {
+        unlink(spool_name(m->pool, f->dir, f->id, "-J").p);
+    }
+    if (s->preserve_message_logs) {
+        spool_msglog_flush(m);
+        mkdir_parents(spool_path(f->conf, m->pool, STR("msglog.OLD")), 0750);
+        rename(log.p, spool_msglog_path(f->conf, m->pool, f->id, true).p);
+    } else if (!m->deliver_firsttime || !s->message_logs || m->msglog_on_disk) {
+        unlink(log.p);
+    }
+    close_files(m);
+}
+
+void spool_close(struct message *m)
+{
+    if (m->spool) {
+        spool_msglog_flush(m);
+        close_files(m);
+    }
+}

@@ -11,13 +11,14 @@ use Minim::Test::File qw(slurp spew append);
 use Minim::Test::Process qw(spawn await alive);
 use Minim::Test::Script;
 use Minim::Test::Server;
-
-my $AWAIT = 20;    # seconds an await_ command waits at most
+use Minim::Test::Tls;
 
 my %COMMAND = (
     '###'         => [0, \&_heading],
     exim          => [1, sub ($run, $command) { $run->{mta}->command($command) }],
     client        => [1, \&_client],
+    'client-ssl'    => [1, \&_client],
+    'client-gnutls' => [1, \&_client],
     server        => [1, \&_server],
     write         => [1, \&_write],
     catwrite      => [1, \&_write],
@@ -31,6 +32,8 @@ my %COMMAND = (
     munge         => [0, sub ($run, $command) { $run->{flags}{munge}{ $command->{args} } = 1; return }],
     rmfiltertest  => [0, sub ($run, $command) { unlink "$run->{dir}/test-filter"; return }],
     swaks         => [0, \&_swaks],
+    clock         => [0, \&_clock],
+    peer          => [0, \&_peer],
     await_log     => [0, \&_await_log],
     await_file    => [0, \&_await_file],
     await_queue_empty => [0, \&_await_queue_empty],
@@ -82,7 +85,11 @@ sub _client ($run, $command) {
         elsif ($option eq 'tls-on-connect') { $arg{tls_on_connect} = 1 }
         else                                { die "client: unknown option -$option\n" }
     }
-    @arg{qw(host port interface)} = @words;
+    @arg{qw(host port)} = splice @words, 0, $words[0] =~ m{^/} ? 1 : 2;
+    $arg{interface} = shift @words if @words && $words[0] =~ /^[\d.]+$|:/;
+    @{ $arg{tls} }{qw(cert key)} = @words;
+    $run->skip('Net::SSLeay (libnet-ssleay-perl) is not installed')
+        if $command->{name} ne 'client' && !Minim::Test::Tls::available();
     my $lines = $command->{input};
     return $run->run_program($command, code => sub {
         open my $out, '>&', \*STDOUT or die "stdout: $!\n";
@@ -175,17 +182,46 @@ sub _swaks ($run, $command) {
     return $run->run_program($command, argv => [$path, @words]);
 }
 
+# The library is preloaded into all programs through this test's own /etc, since
+# set-user-id programs take nothing from the environment.
+sub _clock ($run, $command) {
+    my ($library) = glob '/usr/lib/*/faketime/libfaketime.so.1';
+    $run->skip('faketime is not installed') unless $library;
+    $command->{args} =~ /^[-+]\d+(?:\.\d+)?[smhdy]?$/ or die "clock: cannot read '$command->{args}'\n";
+    spew('/etc/faketimerc', "$command->{args}\n");
+    spew('/etc/ld.so.preload', "$library\n");
+    return;
+}
+
+# Starts testsuite/peers/NAME with the work folder and the arguments. It says
+# "ready" on its standard output once it serves, or "skip REASON"; it ends when
+# it gets SIGTERM.
+sub _peer ($run, $command) {
+    my ($name, @words) = Minim::Test::Script::words($command->{args});
+    my $program = "/mnt/suite/$run->{spec}{folders}{peers}/$name";
+    $run->skip("there is no peer $name") unless -x $program;
+    pipe my $reader, my $writer or die "pipe: $!\n";
+    my $user = $run->{world}->single ? $run->{caller} : $run->{root};
+    my $pid  = $run->start($command, argv => [$program, $run->{dir}, @words], user => $user, stdout => $writer);
+    push @{ $run->{peers} }, $pid;
+    close $writer;
+    my $line = <$reader> // '';
+    $run->skip($1) if $line =~ /^skip\s+(.*)/;
+    die "peer $name did not become ready\n" unless $line =~ /^ready/;
+    return;
+}
+
 sub _await_log ($run, $command) {
     my $pattern = qr/$command->{args}/m;
-    await($AWAIT, sub { $run->logs =~ $pattern }) and return;
-    die "no line of the main log matched within $AWAIT seconds\n";
+    await($run->patience, sub { $run->logs =~ $pattern }) and return;
+    die "no line of the main log matched within @{[ $run->patience ]} seconds\n";
 }
 
 sub _await_file ($run, $command) {
     my $path = $command->{args};
     $path = "$run->{dir}/$path" unless $path =~ m{^/};
-    await($AWAIT, sub { -e $path }) and return;
-    die "the file did not appear within $AWAIT seconds\n";
+    await($run->patience, sub { -e $path }) and return;
+    die "the file did not appear within @{[ $run->patience ]} seconds\n";
 }
 
 # Empty means that each message logged as received is logged as completed, and
@@ -197,8 +233,8 @@ sub _await_queue_empty ($run, $command) {
         delete @open{ $log =~ /^\S+ \S+ (?:\S+ )?(\S+-\S+-\S+) Completed/mg };
         return !%open && $run->{mta}->ask('-bpc') =~ /^0$/m;
     };
-    await($AWAIT, $empty) and return;
-    die "the queue was not empty within $AWAIT seconds\n";
+    await($run->patience, $empty) and return;
+    die "the queue was not empty within @{[ $run->patience ]} seconds\n";
 }
 
 1;

@@ -89,6 +89,7 @@ sub _spec ($setting, $test, $work) {
     my ($suite, $mta) = @$setting{qw(suite mta)};
     return {
         num     => $test->{num},
+        timeout => $setting->{opt}{timeout},
         group   => $test->{group},
         script  => '/mnt/suite' . substr($test->{path}, length $suite->dir),
         suite   => $suite->dir,

@@ -49,7 +49,7 @@ sub for_spec ($self, $opt) {
     );
     if ($opt->{asan}) {
         $spec{env} = {
-            ASAN_OPTIONS  => 'log_path=/mnt/t/report.asan:detect_leaks=1:abort_on_error=0',
+            ASAN_OPTIONS  => 'log_path=/mnt/t/report.asan:detect_leaks=1:abort_on_error=0:verify_asan_link_order=0',
             UBSAN_OPTIONS => 'log_path=/mnt/t/report.ubsan:print_stacktrace=1:halt_on_error=1',
         };
     }

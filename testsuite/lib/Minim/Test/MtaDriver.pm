@@ -18,9 +18,6 @@ use Minim::Test::Script;
 
 my $DEFAULT_CONFIG = '/etc/exim4/exim4.conf';    # in the test's own /etc
 
-use constant START => 15;    # seconds for a daemon to listen
-use constant STOP  => 15;    # and to end
-
 sub new ($class, $run) {
     my $spec = $run->{spec};
     my $self = bless { run => $run, %{ $spec->{mta} }, daemons => [], wrappers => {}, dir => $run->{dir} }, $class;
@@ -160,7 +157,7 @@ sub _start_daemon ($self, $command, @words) {
     my $pid  = $self->_spawn($command, \@words);
     my @ports = _ports(@words);
     my $ended;
-    my $ready = await(START, sub {
+    my $ready = await($self->{run}->patience, sub {
         return 1 if -s $pidfile && !grep { !listening($_) } @ports;
         $ended //= !alive($pid) && !$self->{run}->mta_processes;
         return $ended;
@@ -184,7 +181,7 @@ sub stop_daemons ($self) {
     my @daemons = splice @{ $self->{daemons} } or return;
     my @pids = map { $_->{pid} } @daemons;
     kill TERM => @pids;
-    await(STOP, sub { !grep { alive($_) } @pids }) or die "the daemon did not end on SIGTERM\n";
+    await($self->{run}->patience, sub { !grep { alive($_) } @pids }) or die "the daemon did not end on SIGTERM\n";
     $self->{run}->settle;
     unlink map { $_->{file} } @daemons;
     return;

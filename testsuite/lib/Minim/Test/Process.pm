@@ -96,7 +96,8 @@ sub others (@known) {
         $at = $parent{$at} while $at && !$known{$at};
         push @others, $pid unless $at;
     }
-    return sort { $a <=> $b } @others;
+    my @sorted = sort { $a <=> $b } @others;
+    return @sorted;
 }
 
 # Whether someone listens on a TCP port in this network namespace.

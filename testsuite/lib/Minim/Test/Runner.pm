@@ -18,8 +18,6 @@ use Minim::Test::Process qw(spawn wait_for await others alive);
 use Minim::Test::Script;
 use Minim::Test::Subst qw(substitute);
 
-use constant SETTLE => 20;    # seconds for the MTA's processes to end by themselves
-
 sub new ($class, $world, $spec) {
     my $dir  = $world->dir;
     my $self = bless {
@@ -72,14 +70,19 @@ sub finish ($self) {
     $self->wait_for_servers;
     $self->{mta}->stop_daemons;
     wait_for($_) for splice @{ $self->{background} };
+    $self->stop_peers;
     $self->settle;
     die "the test's name server died; see runner-output\n" unless alive($self->{world}->dns_pid);
     return;
 }
 
+# The seconds any single event is waited for: a third of what the test may take,
+# so that the reason can still be told.
+sub patience ($self) { return $self->{spec}{timeout} / 3 }
+
 # Waits until nothing the MTA started is running any more, daemons apart.
 sub settle ($self) {
-    return if await(SETTLE, sub { !$self->mta_processes });
+    return if await($self->patience, sub { !$self->mta_processes });
     my @names = map { slurp("/proc/$_/cmdline") =~ tr/\0/ /r } $self->mta_processes;
     die "these processes did not end:\n" . join '', map { "    $_\n" } @names;
 }
@@ -93,6 +96,14 @@ sub wait_for_servers ($self) {
     for my $pid (splice @{ $self->{servers} }) {
         my $status = wait_for($pid);
         die "the scripted server ended with exit code " . ($status >> 8) . "\n" if $status;
+    }
+    return;
+}
+
+sub stop_peers ($self) {
+    for my $pid (splice @{ $self->{peers} }) {
+        kill TERM => $pid;
+        wait_for($pid);
     }
     return;
 }

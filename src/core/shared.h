@@ -14,6 +14,7 @@ struct router;
 struct transport;
 struct stream;
 struct spool_file;
+struct spool_writer;
 struct acl_message;
 struct acl_session;
 
@@ -174,6 +175,7 @@ struct message {
     struct str queue_name;
     struct strvec delivered;  /* addresses that are done (journal) */
     struct spool_file *spool; /* open spool file; NULL if none */
+    struct spool_writer *spool_writer; /* while it is being received; NULL otherwise */
     struct str pending_msglog; /* first lines of the message log, kept in the spool file */
     bool no_msglog;            /* message_logs is off: nothing is collected */
     bool msglog_on_disk;       /* a message log file was written */

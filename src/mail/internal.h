@@ -10,7 +10,6 @@ struct mail_settings {
     int check_spool_inodes;
     int message_body_visible;
     bool message_body_newlines;
-    int header_maxsize; /* looked at by the spool reader; limits of reception are smtp_in's */
 };
 const struct mail_settings *mail_settings(const struct config *conf);
 

@@ -17,7 +17,7 @@ my $DAY    = qr/(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
 my $ID_NEW = qr/[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}/;
 my $ID_OLD = qr/[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}/;
 my $VERSION = qr/\d+\.\d+[-\w.]*(?: #\d+)?/;
-my $LOG    = 'log reject panic';
+my $LOG    = 'log reject panic msglog';
 
 my @RULES = (
     # --- the MTA's own name, and lines that only one MTA writes
@@ -48,6 +48,7 @@ my @RULES = (
 
     # --- sizes
     ['message size', $LOG, qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
+    ['size of a chunk', "$LOG mail", qr/\d+ byte chunk, total \d+/, 'sss byte chunk, total sss', 'depends on the length of names and versions'],
     ['announced size', 'stdout', qr/(?<= )SIZE=\d+\b/, 'SIZE=ssss', 'depends on the length of names and versions'],
     ['size in a queue listing', 'stdout', qr/^( 0m) +[\d.]+[KM]?(?= (?:$ID_NEW|$ID_OLD))/m, sub ($self, $age) { "$age   sss" },
         'depends on the length of names and versions'],

@@ -20,6 +20,7 @@ sub compare ($job) {
     my %used;
     for my $output ($self->_outputs) {
         my ($kind, $name, $text, $skip) = @$output;
+        $name = $self->{canon}->text('msglog', $name) if $kind eq 'msglog';
         my $file = $self->_expected_file($kind, $name);
         $used{$file} = 1;
         my $got = $flags{no_munge} ? $text : $self->{canon}->text($kind, $text);
@@ -42,7 +43,7 @@ sub _outputs ($self) {
     push @outputs, ['stdout', '', slurp("$work/test-stdout") . $server, $flags->{no_stdout_check}];
     push @outputs, ['stderr', '', slurp("$work/test-stderr"), $flags->{no_stderr_check}];
     push @outputs, map { ['mail', ".$_->[0]", $_->[1], $flags->{no_message_check}] } $self->_mails;
-    push @outputs, map { ['msglog', '.' . $self->{canon}->text('msglog', $_), slurp("$work/spool/msglog/$_"), $flags->{no_msglog_check}] }
+    push @outputs, map { ['msglog', ".$_", slurp("$work/spool/msglog/$_"), $flags->{no_msglog_check}] }
         below("$work/spool/msglog");
     return @outputs;
 }

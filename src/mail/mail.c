@@ -154,6 +154,34 @@ static const struct variable variables[] = {
     {0},
 };
 
+/* localhost_number is expanded once; ids of hosts with different numbers cannot meet. */
+static bool finish(struct config *conf, struct opt_reader *r)
+{
+    struct core_settings *s = conf->settings[ROOM_CORE];
+    struct ectx x;
+    struct str text;
+    int64_t n;
+    s->localhost_number = -1;
+    if (str_unset(s->localhost_number_text.text)) {
+        return true;
+    }
+    ectx_init(&x, conf, conf->pool);
+    if (!expand_option(&x, &s->localhost_number_text, &text)) {
+        return opt_error(r, "failed to expand localhost_number \"%.*s\": %.*s",
+                         STR_ARG(s->localhost_number_text.text), STR_ARG(x.error));
+    }
+    if (!str_to_i64(str_trim(text), &n)) {
+        return opt_error(r, "localhost_number value is not a number: \"%.*s\"", STR_ARG(text));
+    }
+    int64_t max = str_is(s->message_id_compat, "4.96") ? 16 : 10;
+    if (n < 0 || n > max) {
+        return opt_error(r, "localhost_number is %lld: it must be from 0 to %lld", (long long)n,
+                         (long long)max);
+    }
+    s->localhost_number = (int)n;
+    return true;
+}
+
 const struct module mail_module = {
     .name = "mail",
     .room = ROOM_MAIL,
@@ -161,4 +189,5 @@ const struct module mail_module = {
     .options = options,
     .variables = variables,
     .operators = operators,
+    .finish = finish,
 };

@@ -19,6 +19,9 @@ typedef bool net_matcher(const struct config *conf, struct pool *pool, const str
                          struct str name);
 
 struct net_settings {
+    bool allow_mx_to_ip;
+    struct str host_lookup_order;
+    struct pcre2_real_code_8 *name_pattern; /* dns_check_names_pattern compiled; NULL: no check */
     struct etext dns_again_means_nonexist, dns_ipv4_lookup, dns_trust_aa;
     struct str dns_check_names_pattern;
     int dns_cname_loops, dns_retrans, dns_retry;
@@ -195,6 +198,9 @@ void stream_consume(struct stream *s, size_t n);
 
 /* True if input is waiting: buffered, or readable at once. */
 bool stream_pending(struct stream *s);
+
+/* True if unread input is in the buffer; asks nobody. */
+bool stream_buffered(const struct stream *s);
 
 /* errno of the last failure, 0 at plain end of file. */
 int stream_error(const struct stream *s);

@@ -211,6 +211,11 @@ bool stream_pending(struct stream *s)
     return s->in_at < s->in_end || (!s->eof && !s->failed && s->ops->readable(s->ctx));
 }
 
+bool stream_buffered(const struct stream *s)
+{
+    return s->in_at < s->in_end;
+}
+
 int stream_error(const struct stream *s)
 {
     return s->error;

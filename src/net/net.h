@@ -37,6 +37,12 @@ void net_set_matcher(struct config *conf, net_matcher *matcher);
 /* Hands in local_interfaces and extra_local_interfaces, expanded, if they hold a `$`. */
 void net_set_local(struct config *conf, struct str local, struct str extra);
 
+/*
+ * Cuts the next item off a list ("a : b", "<; a ; b"); *sep is 0 before the first call. False at
+ * the end. Items may be empty.
+ */
+bool net_list_next(struct pool *pool, struct str *rest, int *sep, struct str *item);
+
 /* ---- addresses ---- */
 
 /* An IP address in network order; v4 uses the first four bytes. */

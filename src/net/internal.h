@@ -1,0 +1,70 @@
+/* What the files of net/ tell each other. */
+#ifndef NET_INTERNAL_H
+#define NET_INTERNAL_H
+
+#include "net/net.h"
+
+/* How a question is asked, beside its name and type. */
+struct dns_question {
+    struct str name;
+    enum dns_type type;
+    bool dnssec;         /* set DO */
+    bool qualify_single; /* a name without a dot gets the resolver's domain */
+    bool search_parents; /* a name is tried in the domains of the resolver's search list */
+    int retrans, retry;  /* 0: the configuration's */
+};
+
+/* dns_lookup() with all there is to say. */
+enum dns_result dns_ask(const struct config *conf, struct pool *pool, const struct dns_question *q,
+                        struct dns_answer *out);
+
+/* ---- decoding ---- */
+
+/* A decoded message: what dns_lookup() gives, and what is needed to go on from it. */
+struct dns_packet {
+    struct dns_answer answer; /* records of the wanted type */
+    struct str cname;         /* end of the chain of CNAMEs in the answer; unset if there is none */
+    int rcode;
+    bool ad, aa, any;    /* any: the answer section holds something */
+    uint32_t ttl;        /* lowest of the answer's, or how long absence may be remembered */
+    struct str aa_zone;  /* owner of the authority section's NS (SOA if there is no answer) */
+};
+
+/*
+ * Decodes the answer to a question for name and type. False if the bytes are not a DNS message;
+ * records that are malformed, and what follows them, are left out. Strings are tainted.
+ */
+bool dns_decode(struct pool *pool, const unsigned char *msg, size_t len, struct str name,
+                enum dns_type type, struct dns_packet *out);
+
+/* ---- cache ---- */
+
+/* A remembered message: the bytes that were received, or (len 0) why there are none. */
+struct dns_cached {
+    enum dns_result result;
+    size_t len;
+    struct str name; /* that was asked for, after qualifying */
+    unsigned char *msg;
+    int64_t expires; /* monotonic milliseconds */
+};
+
+/* The live entry of a key, or NULL. It stays valid until the next dns_cache_put(). */
+const struct dns_cached *dns_cache_get(struct str key);
+
+/* Remembers (copying) for so many seconds. */
+void dns_cache_put(struct str key, const struct dns_cached *entry, uint32_t seconds);
+
+
+/* Drops all that is remembered. */
+void dns_cache_forget(void);
+
+/* ---- settings ---- */
+
+/* True if the name matches dns_check_names_pattern. */
+bool net_clean_name(const struct net_settings *set, struct str name);
+
+/* Matches through the configuration's matcher; an unset list holds nothing. */
+bool net_in_domains(const struct config *conf, struct pool *pool, const struct etext *list,
+                    struct str name);
+
+#endif

@@ -6,7 +6,7 @@ package Minim::Test::Canon;
 # the outputs of a test must be given in a fixed order.
 #
 # A row: name, kinds of output it is for ('*' for all), pattern, replacement,
-# reason. The replacement is a string or a function called with the object and
+# reason, and 'foreign' if it is only for suites laid out as Exim's. The replacement is a string or a function called with the object and
 # the captures. Rules run in order, each over the whole text.
 
 use v5.36;
@@ -71,6 +71,10 @@ my @RULES = (
         my $name = $_;
         ["port $name", '*', qr/(?<![\w.])$Minim::Test::Subst::FIXED{$name}(?![\w-]|\.\w)/, $name, 'a substitution']
     } qw(PORT_N PORT_S PORT_D PORT_D2 PORT_D3 PORT_D4 PORT_DYNAMIC)),
+    ['address HOSTIPV4 as Exim has it', '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{HOSTIPV4}\E(?![\w.])/,
+        'ip4.ip4.ip4.ip4', 'a substitution', 'foreign'],
+    ['address HOSTIPV6 as Exim has it', '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{HOSTIPV6}\E(?![\w.])/,
+        'ip6:ip6:ip6:ip6:ip6:ip6:ip6:ip6', 'a substitution', 'foreign'],
     (map {
         my $name = $_;
         ["address $name", '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{$name}\E(?![\w.])/, $name, 'a substitution']
@@ -104,7 +108,8 @@ sub count ($self, $kind, $value) {
 # Text of one kind (log, reject, panic, mail, msglog, stdout, stderr).
 sub text ($self, $kind, $text) {
     for my $rule (@RULES) {
-        my (undef, $for, $pattern, $with) = @$rule;
+        my (undef, $for, $pattern, $with, undef, $scope) = @$rule;
+        next if $scope && !$self->{foreign};
         next unless $for eq '*' || " $for " =~ / $kind /;
         if (ref $with) {
             $text =~ s{$pattern}{

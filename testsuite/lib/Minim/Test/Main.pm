@@ -9,6 +9,7 @@ use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use IO::Select;
 use JSON::PP;
+use Minim::Test::File qw(slurp);
 use Minim::Test::Job;
 use Minim::Test::Mta;
 use Minim::Test::Options;
@@ -64,7 +65,7 @@ sub _run_all ($setting, $report, @tests) {
     while (@tests || %running) {
         while (@tests && keys %running < $setting->{opt}{jobs}) {
             my $test = shift @tests;
-            if (my $why = _unmet($setting, $test)) { $report->add(_skipped($test, $why)); next }
+            if (my $why = _unmet($setting, $test)) { $report->add(_report_skip($setting, _skipped($test, $why))); next }
             my ($handle, $pid) = _start($setting, $test);
             $running{$handle} = [$pid, $test, ''];
             $select->add($handle);
@@ -75,7 +76,8 @@ sub _run_all ($setting, $report, @tests) {
             $select->remove($handle);
             delete $running{$handle};
             waitpid $entry->[0], 0;
-            $report->add($entry->[2] ne '' ? decode_json($entry->[2]) : _broken($entry->[1]));
+            my $outcome = $entry->[2] ne '' ? decode_json($entry->[2]) : _broken($entry->[1]);
+            $report->add(_report_skip($setting, $outcome));
         }
     }
     return;
@@ -111,6 +113,15 @@ sub _unmet ($setting, $test) {
     }
     return 'exim4 needs root' if $> != 0 && $setting->{mta}->profile->{setuid};
     return;
+}
+
+# Where CI is true, a skip is a failure unless testsuite/ci-skips names the reason.
+sub _report_skip ($setting, $outcome) {
+    return $outcome unless ($ENV{CI} // '') eq 'true' && $outcome->{state} eq 'skipped';
+    my $list = $setting->{suite}->dir . '/testsuite/ci-skips';
+    my @allowed = -e $list ? grep { /\S/ && !/^#/ } split /\n/, slurp($list) : ();
+    return $outcome if grep { index($outcome->{why}, $_) >= 0 } @allowed;
+    return { %$outcome, state => 'failed', why => "skipped, and testsuite/ci-skips does not allow it: $outcome->{why}" };
 }
 
 sub _skipped ($test, $why) {

@@ -86,6 +86,7 @@ sub _spawn ($self, $command, $words, %how) {
 sub command ($self, $command) {
     my $run   = $self->{run};
     my @words = Minim::Test::Script::words($self->_with_ids($command->{args}));
+    $run->{flags}{debug} = 1 if grep { /^-d/ } @words;
     my %macro = map { /^-D(\w+)(?:=(.*))?/ ? ($1 => $2 // '') : () } @words;
     if (exists $macro{SERVER} && !exists $macro{NOTDAEMON}) {
         return $self->_start_daemon($command, @words);

@@ -18,6 +18,10 @@ use Minim::Test::Process qw(spawn wait_for await others alive);
 use Minim::Test::Script;
 use Minim::Test::Subst qw(substitute);
 
+# In a world with one user, which an ordinary user made, we keep rights over that
+# world; what is tested must not have them.
+my @NO_RIGHTS = qw(setpriv --ambient-caps -all --inh-caps -all);
+
 sub new ($class, $world, $spec) {
     my $dir  = $world->dir;
     my $self = bless {
@@ -137,6 +141,7 @@ sub start ($self, $command, %how) {
     my $user = $how{user} // $self->user_of($command);
     my $null;
     open $null, '<', '/dev/null' or die "/dev/null: $!\n" unless $how{stdin};
+    unshift @{ $how{argv} }, @NO_RIGHTS if $how{argv} && $self->{world}->single;
     return spawn({
         stdin  => $null,
         stdout => $self->{stdout},

@@ -165,9 +165,7 @@ sub _hosts ($self) {
 
 sub _network ($self) {
     my $values = $self->{values};
-    open my $name, '>', '/proc/sys/kernel/hostname' or die "cannot set the host name: $!\n";
-    print {$name} $values->{HOSTNAME};
-    close $name;
+    _run('hostname', $values->{HOSTNAME});
     for my $setting ('ip_unprivileged_port_start', 'ping_group_range') {
         open my $file, '>', "/proc/sys/net/ipv4/$setting" or next;
         print {$file} $setting eq 'ping_group_range' ? "0 0" : "0";

@@ -10,13 +10,6 @@
 
 extern const struct module queue_module;
 
-/* Our own reasons in struct address basic_errno (below zero; above are errno values). */
-enum queue_errno { ERRNO_RRETRY = -51, ERRNO_HRETRY = -52, ERRNO_LRETRY = -53, ERRNO_TRETRY = -54,
-                   ERRNO_QUOTA = -20, ERRNO_HOST_IS_LOCAL = -21, ERRNO_EXPANDFAIL = -30,
-                   ERRNO_MAIL4XX = -45, ERRNO_RCPT4XX = -44, ERRNO_DATA4XX = -46, ERRNO_SMTPCLOSED = -18,
-                   ERRNO_SMTPFORMAT = -19, ERRNO_CONNECTTIMEOUT = -22, ERRNO_UNKNOWNHOST = -17,
-                   ERRNO_AUTHFAIL = -42, ERRNO_NOUSER = -10 };
-
 struct retry_rule; /* see retry.c */
 
 /* Reads one line of the retry section; appends to conf->retry_rules. False after reporting. */

@@ -63,8 +63,12 @@ sub start {
 # The last words it said or logged, on one line.
 sub complaints {
     my ($self) = @_;
-    my $text = join '', map { substr(slurp($_) // '', -300) } "$self->{root}/out", glob "$self->{root}/log/*";
-    return $text =~ s/\s*\n\s*/ | /gr;
+    for my $file ("$self->{root}/log/paniclog", "$self->{root}/out", "$self->{root}/log/mainlog") {
+        my @lines = split /\n/, slurp($file) // '';
+        return join ' | ', splice @lines, -2 if @lines > 1;
+        return $lines[0] if @lines;
+    }
+    return;
 }
 
 sub stop {

@@ -26,16 +26,19 @@ is($mta->lacks('lookup', 'pgsql'), 'minim has no lookup pgsql', 'lacks a lookup'
 my $dir = tempdir(CLEANUP => 1);
 mkdir "$dir/$_" for 'scripts', 'scripts/0000-Basic', 'scripts/2000-Tls';
 spew("$dir/scripts/$_", "# test $_\n") for '0000-Basic/0001', '0000-Basic/0010', '0000-Basic/0010~', '2000-Tls/2000';
+spew("$dir/scripts/2000-Tls/2001", "# title\n# needs running root\n# more\n# only minim: it is new\nexim\n# needs x y\n");
 spew("$dir/scripts/2000-Tls/REQUIRES", "support OpenSSL\n# no\nrunning IPv4\n");
 my $suite = Minim::Test::Suite->new($dir);
 sub chosen (@selectors) { return join ' ', map { $_->{num} } $suite->select(@selectors) }
-is(chosen(), '0001 0010 2000', 'all');
+is(chosen(), '0001 0010 2000 2001', 'all');
 is(chosen('1'), '0001', 'a number');
 is(chosen('0002-2000'), '0010 2000', 'a range');
-is(chosen('tls', '0001'), '0001 2000', 'a group');
-is(chosen('2000-Tls'), '2000', 'a group with its number');
+is(chosen('tls', '0001'), '0001 2000 2001', 'a group');
+is(chosen('2000-Tls'), '2000 2001', 'a group with its number');
 ok(!eval { chosen('nothing'); 1 } && $@ =~ /selects no test/, 'nothing selected is an error');
 is_deeply([map { $_->{needs} } $suite->select('2000')], [[['support', 'OpenSSL'], ['running', 'IPv4']]], 'needs');
+is_deeply([map { @{ $_->{needs} }[2, 3] } $suite->select('2001')], [['running', 'root'], ['mta', 'minim', 'it is new']],
+    'needs in the header of a script');
 is(($suite->select('1'))[0]{title}, 'test 0000-Basic/0001', 'title');
 ok($suite->foreign, 'a suite without testsuite/ has the foreign layout');
 is($suite->folder('reject'), "$dir/rejectlog", 'and its folders');

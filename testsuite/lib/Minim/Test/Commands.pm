@@ -90,6 +90,7 @@ sub _client ($run, $command) {
     @{ $arg{tls} }{qw(cert key)} = @words;
     $run->skip('Net::SSLeay (libnet-ssleay-perl) is not installed')
         if $command->{name} ne 'client' && !Minim::Test::Tls::available();
+    $arg{timeout} = ($arg{timeout} // 5) * $run->{spec}{slowness};
     my $lines = $command->{input};
     return $run->run_program($command, code => sub {
         open my $out, '>&', \*STDOUT or die "stdout: $!\n";
@@ -109,7 +110,8 @@ sub _server ($run, $command) {
         elsif ($option ne 'd')                { die "server: unknown option -$option\n" }
     }
     ($arg{where}, my $count) = @words;
-    $arg{count} = $count if defined $count;
+    $arg{count}   = $count if defined $count;
+    $arg{timeout} = ($arg{timeout} // 5) * $run->{spec}{slowness};
     my $file = "$run->{dir}/test-stdout-server";
     open my $out, '>>:raw', $file or die "cannot write $file: $!\n";
     my $listener = Minim::Test::Server::listen_on(\%arg);

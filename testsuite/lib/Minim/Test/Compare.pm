@@ -90,12 +90,12 @@ sub _expected_file ($self, $kind, $suffix) {
 sub _check ($self, $kind, $file, $got) {
     my $exists   = -e $file;
     my $expected = $exists ? slurp($file) : '';
-    $expected =~ s/\A#[^\n]*\n// if $file =~ /\.$self->{mta_kind}$/;
+    my $reason = $file =~ /\.$self->{mta_kind}$/ && $expected =~ s/\A(#[^\n]*\n)// ? $1 : '';
     $expected = $self->_old_ids($expected) if $self->{suite}->foreign;
     return if $got eq $expected;
     my $why = $got eq '' ? "nothing came out, but there is an expectation" : !$exists ? 'not expected at all' : 'differs';
     push @{ $self->{problems} }, { file => $file, kind => $kind, why => $why, diff => diff($file, $expected, $got) };
-    _rewrite($file, $got) if $self->{update};
+    _rewrite($file, $reason . $got) if $self->{update};
     return;
 }
 

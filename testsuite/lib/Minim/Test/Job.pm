@@ -55,7 +55,7 @@ sub _compare ($setting, $test, $outcome, $result) {
 # What valgrind and the sanitizers wrote.
 sub _reports ($work) {
     return map { { file => $_, kind => 'report', why => 'a memory checker complains', diff => slurp($_) } }
-        grep { -s } glob "$work/report.*";
+        grep { -s } glob "$work/reports/*";
 }
 
 sub _in_namespaces ($setting, $test, $work) {
@@ -77,19 +77,26 @@ sub _in_namespaces ($setting, $test, $work) {
         );
         exec { $argv[0] } @argv or POSIX::_exit(127);
     }
-    my $in_time = _wait($pid, $setting->{opt}{timeout});
+    my $limit   = _time_limit($setting->{opt});
+    my $in_time = _wait($pid, $limit);
     my $at      = slurp("$work/test-progress") =~ s/\s+\z//r;
-    return { failed => "timed out after $setting->{opt}{timeout} s at $at" } unless $in_time;
+    return { failed => "timed out after $limit s at $at" } unless $in_time;
     my $text = -e "$work/result.json" ? slurp("$work/result.json") : '';
     return decode_json($text) if $text ne '';
     return { unready => 1, failed => "the test's namespaces did not come up:\n" . slurp("$work/runner-output") };
 }
 
+# How much longer everything may take under a memory checker.
+sub _slowness ($opt) { return $opt->{valgrind} ? 6 : $opt->{asan} ? 2 : 1 }
+
+sub _time_limit ($opt) { return $opt->{timeout} * _slowness($opt) }
+
 sub _spec ($setting, $test, $work) {
     my ($suite, $mta) = @$setting{qw(suite mta)};
     return {
         num     => $test->{num},
-        timeout => $setting->{opt}{timeout},
+        timeout => _time_limit($setting->{opt}),
+        slowness => _slowness($setting->{opt}),
         group   => $test->{group},
         script  => '/mnt/suite' . substr($test->{path}, length $suite->dir),
         suite   => $suite->dir,

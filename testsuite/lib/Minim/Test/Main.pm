@@ -99,7 +99,11 @@ sub _start ($setting, $test) {
 # What a test needs that is not there, or undef.
 sub _unmet ($setting, $test) {
     for my $need (@{ $test->{needs} }) {
-        my ($kind, $what) = @$need;
+        my ($kind, $what, $reason) = @$need;
+        if ($kind eq 'mta') {
+            return "only for $what: $reason" if $setting->{mta}->kind ne $what;
+            next;
+        }
         if ($kind eq 'running') {
             return 'needs root' if $what eq 'root' && $> != 0;
             next;

@@ -49,12 +49,12 @@ sub for_spec ($self, $opt) {
     );
     if ($opt->{asan}) {
         $spec{env} = {
-            ASAN_OPTIONS  => 'log_path=/mnt/t/report.asan:detect_leaks=1:abort_on_error=0:verify_asan_link_order=0',
-            UBSAN_OPTIONS => 'log_path=/mnt/t/report.ubsan:print_stacktrace=1:halt_on_error=1',
+            ASAN_OPTIONS  => 'log_path=/mnt/t/reports/asan:detect_leaks=1:abort_on_error=0:verify_asan_link_order=0',
+            UBSAN_OPTIONS => 'log_path=/mnt/t/reports/ubsan:print_stacktrace=1:halt_on_error=1',
         };
     }
     $spec{wrap} = [qw(valgrind -q --leak-check=full --trace-children=yes --child-silent-after-fork=no
-        --log-file=/mnt/t/report.valgrind.%p)] if $opt->{valgrind};
+        --log-file=/mnt/t/reports/valgrind.%p)] if $opt->{valgrind};
     return \%spec;
 }
 

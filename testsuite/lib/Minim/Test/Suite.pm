@@ -48,13 +48,8 @@ sub tests ($self) {
         my $needs = _requires("$group/REQUIRES");
         for my $path (glob "$group/[0-9][0-9][0-9][0-9]") {
             my ($group_name, $num) = $path =~ m{([^/]+)/(\d+)$};
-            push @tests, {
-                num   => $num,
-                group => $group_name,
-                path  => $path,
-                title => _title($path),
-                needs => $needs,
-            };
+            my ($title, @own) = _header($path);
+            push @tests, { num => $num, group => $group_name, path => $path, title => $title, needs => [@$needs, @own] };
         }
     }
     return sort { $a->{num} <=> $b->{num} } @tests;
@@ -80,9 +75,17 @@ sub _matches ($test, $selector) {
     return lc $selector eq $group || lc $selector eq $group =~ s/^\d+-//r;
 }
 
-sub _title ($path) {
-    my ($first) = split /\n/, slurp($path);
-    return $first && $first =~ /^#+\s*(.*)/ ? $1 : 'untitled';
+# The comment lines a script begins with: its title, and the needs it states
+# ("# needs KIND WHAT", "# only MTA: REASON").
+sub _header ($path) {
+    my ($first, @more) = split /\n/, slurp($path);
+    my @needs;
+    for my $line (@more) {
+        last unless $line =~ /^#(?!##)/;
+        push @needs, [$1, $2 // ''] if $line =~ /^# needs (\S+)(?:\s+(.*\S))?/;
+        push @needs, ['mta', $1, $2] if $line =~ /^# only (\S+): (.*\S)/;
+    }
+    return (($first // '') =~ /^#+\s*(.*)/ ? $1 : 'untitled', @needs);
 }
 
 sub _requires ($file) {

@@ -192,6 +192,8 @@ sub _work_folder ($self) {
         my $owner = $folder =~ m{^home/(\w+)} ? $USERS{$1}[0] : $caller->{uid};
         chown $owner, $owner, DIR . "/$folder" unless $self->{single};
     }
+    mkdir DIR . '/reports';
+    chmod 01777, DIR . '/reports';
     mkdir DIR . '/spool', 0755;
     my ($uid, $gid) = (getpwnam $values->{EXIMUSER})[2, 3];
     chown $uid, $gid, DIR . '/spool' unless $self->{single};

@@ -15,7 +15,7 @@ ALLFLAGS = $(CSTD) $(WARN) $(CFLAGS) -Isrc -MMD -MP
 LIBS     = -lpcre2-8 -llmdb -lidn2 -lcrypt -lresolv
 ASAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-DEPS     = gcc clang make perl swaks valgrind clang-format cppcheck universal-ctags pkg-config \
+DEPS     = gcc clang make perl iproute2 libnet-ssleay-perl faketime swaks valgrind clang-format cppcheck universal-ctags pkg-config \
            libpcre2-dev liblmdb-dev libidn2-dev libcrypt-dev libclang-rt-14-dev
 
 TESTSRC  = $(wildcard src/*/test_*.c)

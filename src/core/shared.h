@@ -17,6 +17,8 @@ struct spool_file;
 struct spool_writer;
 struct acl_message;
 struct acl_session;
+struct queue_note;
+struct delivery;
 
 /* ---- small variables by name: $acl_m_…, $r_…, $dnslist_text, $sender_rate … ---- */
 
@@ -52,6 +54,75 @@ struct host {
 };
 
 /* ---- addresses ---- */
+
+/*
+ * Our own reasons in basic_errno (below zero; above are errno values). The numbers show in log
+ * lines ("defer (-22)") and are Exim's.
+ */
+enum delivery_errno {
+    ERRNO_UNKNOWN = -1,
+    ERRNO_USERSLASH = -2,
+    ERRNO_EXISTRACE = -3,
+    ERRNO_NOTREGULAR = -4,
+    ERRNO_NOTDIRECTORY = -5,
+    ERRNO_BADUGID = -6,
+    ERRNO_BADMODE = -7,
+    ERRNO_INODECHANGED = -8,
+    ERRNO_LOCKFAILED = -9,
+    ERRNO_BADADDRESS = -10,
+    ERRNO_FORBIDPIPE = -11,
+    ERRNO_FORBIDFILE = -12,
+    ERRNO_FORBIDREPLY = -13,
+    ERRNO_MISSINGPIPE = -14,
+    ERRNO_MISSINGFILE = -15,
+    ERRNO_MISSINGREPLY = -16,
+    ERRNO_BADREDIRECT = -17,
+    ERRNO_SMTPCLOSED = -18,
+    ERRNO_SMTPFORMAT = -19,
+    ERRNO_SPOOLFORMAT = -20,
+    ERRNO_NOTABSOLUTE = -21,
+    ERRNO_QUOTA = -22, /* more_errno: seconds since the mailbox was last read */
+    ERRNO_HELD = -23,
+    ERRNO_FILTER_FAIL = -24,
+    ERRNO_CHHEADER_FAIL = -25,
+    ERRNO_WRITEINCOMPLETE = -26,
+    ERRNO_EXPANDFAIL = -27,
+    ERRNO_GIDFAIL = -28,
+    ERRNO_UIDFAIL = -29,
+    ERRNO_BADTRANSPORT = -30,
+    ERRNO_UNKNOWNHOST = -32,
+    ERRNO_BADCREATE = -34,
+    ERRNO_LISTDEFER = -35,
+    ERRNO_DNSDEFER = -36,
+    ERRNO_TLSFAILURE = -37,
+    ERRNO_TLSREQUIRED = -38,
+    ERRNO_CHOWNFAIL = -39,
+    ERRNO_PIPEFAIL = -40,
+    ERRNO_CALLOUTDEFER = -41,
+    ERRNO_AUTHFAIL = -42,
+    ERRNO_CONNECTTIMEOUT = -43,
+    ERRNO_RCPT4XX = -44, /* these three: more_errno is ERRNO_SMTP_CODE(reply code) */
+    ERRNO_MAIL4XX = -45,
+    ERRNO_DATA4XX = -46,
+    ERRNO_PROXYFAIL = -47,
+    ERRNO_AUTHPROB = -48,
+    ERRNO_UTF8_FWD = -49,
+    ERRNO_HOST_IS_LOCAL = -50,
+    ERRNO_TAINT = -51,
+    ERRNO_RRETRY = -52, /* not tried: a retry time is not reached. Nothing new to record. */
+    ERRNO_LRETRY = -53,
+    ERRNO_HRETRY = -54,
+    ERRNO_LOCAL_ONLY = -55,
+    ERRNO_QUEUE_DOMAIN = -56,
+    ERRNO_TRETRY = -57
+};
+
+/*
+ * more_errno of ECONNREFUSED and ETIMEDOUT at a remote host: 'M' if it came from an MX record, else
+ * 'A'; for a timeout while connecting ERRNO_CONNECTING is added.
+ */
+enum { ERRNO_FROM_MX = 'M', ERRNO_FROM_A = 'A', ERRNO_CONNECTING = 256 };
+#define ERRNO_SMTP_CODE(code) (((code) % 100) << 8)
 
 /* What became of an address at a router, a transport or in verification. */
 enum outcome {
@@ -113,8 +184,16 @@ struct address {
     struct str file_used;    /* appendfile: where it was written */
     int64_t size_delivered;
     bool all_parents_logged;
-    struct str retry_key; /* set if a retry record is to be written or deleted */
-    bool retry_delete;
+    struct str retry_key; /* a transport's choice, "R:..." or "T:..."; unset: queue/ makes it */
+    bool no_retry;        /* the deferral is not the address's own: no retry record for it */
+    bool timed_out;       /* failed because retry time-outs of all hosts have passed */
+    bool pipelining_used, chunking_used, continued; /* of the SMTP conversation */
+    bool return_output;    /* a pipe's `output` goes back to the sender, whatever the outcome */
+    struct str output;     /* what a command wrote (return_output and kin), tainted */
+    bool dsn_relayed;      /* the next host took over the duty to report (RFC 3461) */
+    struct timespec tried; /* when the delivery was begun and when it ended */
+    struct timespec ended;
+    struct queue_note *note; /* what queue/ remembers of it */
 };
 
 enum dsn_notify { DSN_NEVER = 1, DSN_SUCCESS = 2, DSN_FAILURE = 4, DSN_DELAY = 8 };
@@ -173,13 +252,13 @@ struct message {
     int dsn_ret; /* 0 unset, 1 HDRS, 2 FULL */
     struct str interface_note;
     struct str queue_name;
-    struct strvec delivered;  /* addresses that are done (journal) */
-    struct spool_file *spool; /* open spool file; NULL if none */
+    struct strvec delivered;           /* addresses that are done (journal) */
+    struct spool_file *spool;          /* open spool file; NULL if none */
     struct spool_writer *spool_writer; /* while it is being received; NULL otherwise */
-    struct str pending_msglog; /* first lines of the message log, kept in the spool file */
-    bool no_msglog;            /* message_logs is off: nothing is collected */
-    bool msglog_on_disk;       /* a message log file was written */
-    struct str return_path;   /* while a transport runs */
+    struct str pending_msglog;         /* first lines of the message log, kept in the spool file */
+    bool no_msglog;                    /* message_logs is off: nothing is collected */
+    bool msglog_on_disk;               /* a message log file was written */
+    struct str return_path;            /* while a transport runs */
     /* -- while one is being received -- */
     int rcpt_count, rcpt_fail_count, rcpt_defer_count, recipients_discarded;
     struct str fake_reply; /* text for control = fakereject / fakedefer */
@@ -187,8 +266,8 @@ struct message {
     struct str submission_domain, submission_name;
     bool submission, sender_retain, freeze_requested, freeze_no_tell, deliver_queue;
     struct str freeze_reason;
-    struct acl_message *acl;    /* what ACLs noted for this message; acl/ makes it on demand */
-    bool queue_first_pass;      /* control = queue/first_pass_route */
+    struct acl_message *acl; /* what ACLs noted for this message; acl/ makes it on demand */
+    bool queue_first_pass;   /* control = queue/first_pass_route */
     struct str raw_sender, raw_recipients; /* before rewriting and as given, for log lines */
 };
 
@@ -321,6 +400,31 @@ struct host_watch {
     void (*ok)(void *closure, const struct host *h, int port, bool with_ip, bool message_only);
 };
 
+/*
+ * What a transport asks and tells while it works. The pointers are set by queue/ and are never NULL
+ * there; in verification `hooks` is NULL.
+ */
+struct delivery_hooks {
+    /*
+     * Before a host is tried: false if it has to wait, with h->status HOST_UNUSABLE, or
+     * HOST_UNUSABLE_EXPIRED if it has failed past all its retry rules; h->why is WHY_RETRY.
+     */
+    bool (*host_check)(struct delivery *d, struct host *h);
+    /*
+     * The host failed for now: reason's basic_errno, more_errno and message say how. of_message:
+     * only this message is affected (4xx to MAIL or DATA, timeout after DATA), not the host.
+     */
+    void (*host_failed)(struct delivery *d, struct host *h, const struct address *reason,
+                        bool of_message);
+    /* The host took a connection and greeted well: past failures are forgotten. */
+    void (*host_worked)(struct delivery *d, struct host *h);
+    /*
+     * The recipient was accepted for good (outcome ADDR_OK with its facts set). To be called before
+     * anything else is said to the peer: writes the journal.
+     */
+    void (*delivered)(struct delivery *d, struct address *a);
+};
+
 /* What a transport works on: one message, the addresses that share the transport call, one host. */
 struct delivery {
     struct pool *pool;
@@ -334,7 +438,7 @@ struct delivery {
     struct str sending_ip; /* our end of the connection */
     int sending_port;
     struct str address_file, address_pipe;
-    struct str rcpt_list; /* $recipients for a pipe */
+    struct str rcpt_list;           /* $recipients for a pipe */
     const struct host_watch *watch; /* set by queue/ for a remote transport; NULL: none */
 };
 

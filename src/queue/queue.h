@@ -15,9 +15,15 @@ struct retry_rule; /* see retry.c */
 /* Reads one line of the retry section; appends to conf->retry_rules. False after reporting. */
 bool retry_read_line(struct opt_reader *r, struct str line);
 
-enum deliver_flags { DELIVER_FORCE = 1 /* -M: whatever retry times say */, DELIVER_QUEUE_RUN = 2,
-                     DELIVER_THAW = 4 /* frozen too */, DELIVER_GIVE_UP = 8, DELIVER_FIRST = 16,
-                     DELIVER_LOCAL_ONLY = 32, DELIVER_ROUTE_ONLY = 64 };
+enum deliver_flags {
+    DELIVER_FORCE = 1 /* -M: whatever retry times say */,
+    DELIVER_QUEUE_RUN = 2,
+    DELIVER_THAW = 4 /* frozen too */,
+    DELIVER_GIVE_UP = 8,
+    DELIVER_FIRST = 16,
+    DELIVER_LOCAL_ONLY = 32,
+    DELIVER_ROUTE_ONLY = 64
+};
 
 enum deliver_result { DELIVERED_NOT_ATTEMPTED, DELIVERED_ATTEMPTED, DELIVERED_ALL };
 
@@ -38,10 +44,10 @@ void queue_worker(const struct config *conf, int fd, volatile const int *stop);
 
 /* One queue run. selectors as -q… -R… -S… have it. */
 struct queue_run_opts {
-    bool first_only;  /* -qi */
-    bool force, force_frozen; /* -qf, -qff */
-    bool local_only;  /* -ql */
-    bool two_stage;   /* -qq */
+    bool first_only;              /* -qi */
+    bool force, force_frozen;     /* -qf, -qff */
+    bool local_only;              /* -ql */
+    bool two_stage;               /* -qq */
     struct str sender, recipient; /* -S, -R: substring; unset: all */
     bool sender_regex, recipient_regex;
     struct str first, last;
@@ -56,13 +62,26 @@ struct queue_list_opts {
 int queue_list(const struct config *conf, const struct queue_list_opts *o);
 
 /* -M…: action on messages. arg for -Mar, -Mes, -Mmd. Returns the exit status; prints Exim's lines. */
-enum queue_action { QA_DELIVER, QA_FREEZE, QA_THAW, QA_REMOVE, QA_GIVE_UP, QA_MARK_ALL_DELIVERED,
-                    QA_MARK_DELIVERED, QA_ADD_RECIPIENT, QA_EDIT_SENDER, QA_VIEW_HEADER, QA_VIEW_BODY,
-                    QA_VIEW_LOG, QA_VIEW_COPY };
-int queue_act(const struct config *conf, enum queue_action what, struct str id, const struct strvec *args,
-              struct str caller);
+enum queue_action {
+    QA_DELIVER,
+    QA_FREEZE,
+    QA_THAW,
+    QA_REMOVE,
+    QA_GIVE_UP,
+    QA_MARK_ALL_DELIVERED,
+    QA_MARK_DELIVERED,
+    QA_ADD_RECIPIENT,
+    QA_EDIT_SENDER,
+    QA_VIEW_HEADER,
+    QA_VIEW_BODY,
+    QA_VIEW_LOG,
+    QA_VIEW_COPY
+};
+int queue_act(const struct config *conf, enum queue_action what, struct str id,
+              const struct strvec *args, struct str caller);
 
 /* Address test (-bt) printing Exim's lines; verification (-bv, -bvs). Exit status 0, 1 (defer), 2 (fail). */
-int queue_test_address(const struct config *conf, struct str address, struct str sender, bool verify, bool as_sender);
+int queue_test_address(const struct config *conf, struct str address, struct str sender,
+                       bool verify, bool as_sender);
 
 #endif

@@ -272,7 +272,8 @@ static bool set_value(struct opt_reader *r, const struct option *row, void *base
     case OPT_USERS:
     case OPT_GROUPS:
         return set_ids(r, FIELD(base, row, struct idlist), value, row->type == OPT_GROUPS);
-    case OPT_CUSTOM: return row->parse(r, base, value);
+    case OPT_CUSTOM:
+    case OPT_REPEAT: return row->parse(r, base, value);
     default:
         return opt_error(
             r, "option \"%s\" is known to Exim but not supported by this version of minim",
@@ -390,7 +391,8 @@ static struct str print_value(struct pool *pool, const struct option *row, const
     case OPT_USERS:
     case OPT_GROUPS:
         return print_ids(pool, FIELD(base, row, struct idlist), row->type == OPT_GROUPS);
-    case OPT_CUSTOM: return row->print ? row->print(pool, base) : STR_NONE;
+    case OPT_CUSTOM:
+    case OPT_REPEAT: return row->print ? row->print(pool, base) : STR_NONE;
     case OPT_UNSUPPORTED:
     case OPT_ALIAS:
     case OPT_END: return STR_NONE;

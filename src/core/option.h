@@ -51,6 +51,7 @@ enum opt_type {
     OPT_USERS,      /* struct idlist */
     OPT_GROUPS,     /* struct idlist */
     OPT_CUSTOM,     /* the row's own function */
+    OPT_REPEAT,     /* the same, for an option that may be set several times */
     OPT_ALIAS,      /* another name for the row named in dflt */
     OPT_UNSUPPORTED /* Exim has it, minim does not yet: an error that says so */
 };
@@ -68,7 +69,7 @@ struct option {
     uint32_t offset;  /* of the field in the table's struct */
     const char *dflt; /* as a configuration would write it; NULL: unset, 0 or false */
     const char *doc;  /* one line for the reference manual */
-    /* OPT_CUSTOM: parses `value` into the struct at base; false after opt_error(). */
+    /* OPT_CUSTOM, OPT_REPEAT: parses `value` into the struct at base; false after opt_error(). */
     bool (*parse)(struct opt_reader *r, void *base, struct str value);
     /* OPT_CUSTOM: the value as -bP prints it. */
     struct str (*print)(struct pool *pool, const void *base);

@@ -30,6 +30,7 @@ static const char *type_name(const struct option *o)
         [OPT_USERS] = "user list",
         [OPT_GROUPS] = "group list",
         [OPT_CUSTOM] = "string",
+        [OPT_REPEAT] = "string, may be set several times",
     };
     return names[o->type];
 }
@@ -64,6 +65,7 @@ static const char *example(const struct option *o)
         [OPT_USERS] = "root : mail",
         [OPT_GROUPS] = "mail : adm",
         [OPT_CUSTOM] = "text",
+        [OPT_REPEAT] = "text",
     };
     bool boolean_on = o->type == OPT_BOOL && o->dflt && str_is(str_c(o->dflt), "true");
     return boolean_on                                   ? "false"

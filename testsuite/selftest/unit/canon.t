@@ -26,6 +26,7 @@ my @CASES = (
     ['log', 'port 1225 (IPv6 and IPv4)', 'port PORT_D (IPv6 and IPv4)'],
     ['stdout', 'Trying 127.0.0.1:1224...', 'Trying 127.0.0.1:PORT_S...'],
     ['log', 'H=h [198.18.0.1] [2001:db8:5::1]', 'H=h [HOSTIPV4] [HOSTIPV6]'],
+    ['stdout', 'to 198.18.0.1.', 'to HOSTIPV4.'],
     ['log', '198.18.0.10 and 1.198.18.0.1', '198.18.0.10 and 1.198.18.0.1'],
     ['mail', 'caller@test.ex callers', 'CALLER@test.ex callers'],
     ['log', 'U=Debian-exim U=eximuser', 'U=EXIMUSER U=EXIMUSER'],

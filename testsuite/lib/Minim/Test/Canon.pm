@@ -71,13 +71,13 @@ my @RULES = (
         my $name = $_;
         ["port $name", '*', qr/(?<![\w.])$Minim::Test::Subst::FIXED{$name}(?![\w-]|\.\w)/, $name, 'a substitution']
     } qw(PORT_N PORT_S PORT_D PORT_D2 PORT_D3 PORT_D4 PORT_DYNAMIC)),
-    ['address HOSTIPV4 as Exim has it', '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{HOSTIPV4}\E(?![\w.])/,
+    ['address HOSTIPV4 as Exim has it', '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{HOSTIPV4}\E(?!\w|\.\w)/,
         'ip4.ip4.ip4.ip4', 'a substitution', 'foreign'],
-    ['address HOSTIPV6 as Exim has it', '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{HOSTIPV6}\E(?![\w.])/,
+    ['address HOSTIPV6 as Exim has it', '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{HOSTIPV6}\E(?!\w|\.\w)/,
         'ip6:ip6:ip6:ip6:ip6:ip6:ip6:ip6', 'a substitution', 'foreign'],
     (map {
         my $name = $_;
-        ["address $name", '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{$name}\E(?![\w.])/, $name, 'a substitution']
+        ["address $name", '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{$name}\E(?!\w|\.\w)/, $name, 'a substitution']
     } qw(HOSTIPV4 HOSTIPV6)),
 
     # --- users and places

@@ -149,7 +149,9 @@ sub _perl ($run, $command) {
 
 sub _background ($run, $command) {
     for my $line (@{ $command->{input} }) {
-        push @{ $run->{background} }, $run->start($command, argv => ['/bin/sh', '-c', "exec $line"]);
+        my $inner = Minim::Test::Script::parse_command($line);
+        push @{ $run->{background} },
+            $inner->{name} eq 'exim' ? $run->{mta}->start($inner) : $run->start($command, argv => ['/bin/sh', '-c', $line]);
     }
     return;
 }

@@ -97,6 +97,11 @@ sub command ($self, $command) {
     return $code;
 }
 
+# Starts it without input and leaves it running.
+sub start ($self, $command) {
+    return $self->_spawn($command, [Minim::Test::Script::words($self->_with_ids($command->{args}))]);
+}
+
 sub _foreground ($self, $command, @words) {
     pipe my $reader, my $writer or die "pipe: $!\n";
     my $pid = $self->_spawn($command, \@words, stdin => $reader);

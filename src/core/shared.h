@@ -41,8 +41,8 @@ enum { PORT_NONE = -1, MX_NONE = -1 };
 /* One address of one remote host. A list is in the order of trial. */
 struct host {
     struct host *next;
-    struct str name;     /* as configured or from DNS */
-    struct str certname; /* name after CNAMEs were followed */
+    struct str name;     /* as configured or from DNS, after CNAMEs */
+    struct str certname; /* that a certificate must bear: before CNAMEs, unless DNSSEC covers them */
     struct str address;  /* text form of IPv4 or IPv6; unset if not looked up yet */
     int port;            /* PORT_NONE: the transport's */
     int mx;              /* MX preference; MX_NONE: not from MX */
@@ -243,6 +243,7 @@ struct message {
     bool deliver_firsttime, frozen, manually_thawed, suppress_local_fixups, dont_deliver;
     bool queue_only_policy, fake_reject, eight_bit, body_8bit_declared, smtputf8, spool_wireformat;
     bool has_bcc, no_reply;
+    int body_type; /* MAIL BODY=: 7, 8; 0: not given */
     time_t frozen_at, deliver_warned_at;
     int warning_count;
     struct str originator_login;

@@ -288,7 +288,7 @@ static void vlog(unsigned where, struct str id, const char *fmt, va_list ap)
 {
     struct pool *pool = pool_new("log text");
     struct str text = str_vfmt(pool, fmt, ap);
-    if (!str_empty(id) && log_wants(LS_msg_id)) {
+    if (!str_empty(id)) {
         text = STR_CAT(pool, id, STR(" "), text);
     }
     emit(where, text, STR(""));
@@ -321,7 +321,7 @@ void log_reject_with(const struct message *m, struct str line, struct str body)
 {
     struct pool *pool = pool_new("reject");
     struct str text = line;
-    if (m && !str_empty(m->id) && log_wants(LS_msg_id)) {
+    if (m && !str_empty(m->id)) {
         text = STR_CAT(pool, m->id, STR(" "), line);
     }
     emit(LOG_MAIN | LOG_REJECT, text, body);

@@ -60,7 +60,7 @@ struct host {
  * lines ("defer (-22)") and are Exim's.
  */
 enum delivery_errno {
-    ERRNO_UNKNOWN = -1,
+    ERRNO_UNKNOWNERROR = -1,
     ERRNO_USERSLASH = -2,
     ERRNO_EXISTRACE = -3,
     ERRNO_NOTREGULAR = -4,
@@ -324,84 +324,6 @@ struct str session_fullhost(struct pool *pool, const struct session *s, bool wit
 /* ---- deliveries ---- */
 
 /*
- * Reasons of our own in struct address basic_errno: below zero, errno values are above. The
- * numbers are Exim's, as they stand in log lines ("defer (-44)").
- */
-enum delivery_errno {
-    ERRNO_UNKNOWNERROR = -1,
-    ERRNO_USERSLASH = -2,
-    ERRNO_EXISTRACE = -3,
-    ERRNO_NOTREGULAR = -4,
-    ERRNO_NOTDIRECTORY = -5,
-    ERRNO_BADUGID = -6,
-    ERRNO_BADMODE = -7,
-    ERRNO_INODECHANGED = -8,
-    ERRNO_LOCKFAILED = -9,
-    ERRNO_BADADDRESS2 = -10,
-    ERRNO_FORBIDPIPE = -11,
-    ERRNO_FORBIDFILE = -12,
-    ERRNO_FORBIDREPLY = -13,
-    ERRNO_MISSINGPIPE = -14,
-    ERRNO_MISSINGFILE = -15,
-    ERRNO_MISSINGREPLY = -16,
-    ERRNO_BADREDIRECT = -17,
-    ERRNO_SMTPCLOSED = -18,
-    ERRNO_SMTPFORMAT = -19,
-    ERRNO_SPOOLFORMAT = -20,
-    ERRNO_NOTABSOLUTE = -21,
-    ERRNO_QUOTA = -22, /* the mailbox's own quota, as against EDQUOT */
-    ERRNO_HELDORUNKNOWNHOST = -23,
-    ERRNO_FILTER_FAIL = -24,
-    ERRNO_CHHEADER_FAIL = -25,
-    ERRNO_WRITEINCOMPLETE = -26,
-    ERRNO_EXPANDFAIL = -27,
-    ERRNO_GIDFAIL = -28,
-    ERRNO_UIDFAIL = -29,
-    ERRNO_BADTRANSPORT = -30,
-    ERRNO_MBXLENGTH = -31,
-    ERRNO_UNKNOWNHOST = -32,
-    ERRNO_FORMATUNKNOWN = -33,
-    ERRNO_BADCREATE = -34,
-    ERRNO_LISTDEFER = -35,
-    ERRNO_DNSDEFER = -36,
-    ERRNO_TLSFAILURE = -37,
-    ERRNO_TLSREQUIRED = -38,
-    ERRNO_CHOWNFAIL = -39,
-    ERRNO_PIPEFAIL = -40,
-    ERRNO_CALLOUTDEFER = -41,
-    ERRNO_AUTHFAIL = -42,
-    ERRNO_CONNECTTIMEOUT = -43,
-    ERRNO_RCPT4XX = -44,
-    ERRNO_MAIL4XX = -45,
-    ERRNO_DATA4XX = -46,
-    ERRNO_PROXYFAIL = -47,
-    ERRNO_AUTHPROB = -48,
-    ERRNO_UTF8_FWD = -49,
-    ERRNO_HOST_IS_LOCAL = -50,
-    ERRNO_RRETRY = -51, /* not yet time for routing, a local delivery, any host */
-    ERRNO_LRETRY = -52,
-    ERRNO_HRETRY = -53,
-    ERRNO_LOCAL_ONLY = -54,
-    ERRNO_QUEUE_DOMAIN = -55,
-    ERRNO_TRETRY = -56
-};
-
-/*
- * How a remote transport and the keeper of retry data (queue/) tell each other about hosts. with_ip
- * is the transport's retry_include_ip_address. Any function may be NULL.
- */
-struct host_watch {
-    void *closure;
-    /* Before a host is tried: sets h->status, why and last_try from what is remembered. */
-    void (*check)(void *closure, struct host *h, int port, bool with_ip);
-    /* A host failed; message_only: for this message, not for all. The transport has logged it. */
-    void (*failed)(void *closure, const struct host *h, int port, bool with_ip, bool message_only,
-                   const struct address *a, int basic_errno, int more_errno, struct str message);
-    /* A host took a connection and answered sensibly: its retry records may go. */
-    void (*ok)(void *closure, const struct host *h, int port, bool with_ip, bool message_only);
-};
-
-/*
  * What a transport asks and tells while it works. The pointers are set by queue/ and are never NULL
  * there; in verification `hooks` is NULL.
  */
@@ -438,9 +360,10 @@ struct delivery {
     struct str home, cwd;
     struct str sending_ip; /* our end of the connection */
     int sending_port;
+    int host_port;      /* port of the host being tried, for retry keys and logs; set by the transport */
+    bool retry_with_ip; /* the transport's retry_include_ip_address */
     struct str address_file, address_pipe;
     struct str rcpt_list;           /* $recipients for a pipe */
-    const struct host_watch *watch; /* set by queue/ for a remote transport; NULL: none */
 };
 
 /* ---- evaluation ---- */

@@ -160,13 +160,18 @@ struct address {
     bool local_user_known; /* check_local_user succeeded */
     uint32_t local_user_uid, local_user_gid;
     struct str self_hostname;
-    const struct router *router; /* that accepted it */
+    const struct router *router; /* that handles, or accepted, it */
+    const struct router *start_router; /* where its routing begins; NULL: at the first */
     const struct transport *transport;
     struct host *hosts; /* for a remote transport */
     struct host *fallback_hosts;
     struct str pipe_file; /* |command, /file or >reply text of a generated address */
     enum { AK_NORMAL, AK_FILE, AK_PIPE, AK_REPLY, AK_DIRECTORY } kind;
+    bool one_time; /* its redirection is not to be repeated: its children replace it */
     bool one_time_done, verified_local, unseen_child;
+    bool hide_child;  /* bounces name the envelope recipient instead */
+    bool log_as_local; /* router's choice for log lines */
+    bool copied_routing; /* same_domain_copy_routing: hosts came from another address */
     bool defer_for_host_retry;
     int child_count; /* children not finished yet */
     int dsn_flags;   /* enum dsn_notify bits */
@@ -360,6 +365,8 @@ struct delivery {
     struct str home, cwd;
     struct str sending_ip; /* our end of the connection */
     int sending_port;
+    const struct delivery_hooks *hooks; /* NULL in verification */
+    void *owner;        /* of whoever set the hooks */
     int host_port;      /* port of the host being tried, for retry keys and logs; set by the transport */
     bool retry_with_ip; /* the transport's retry_include_ip_address */
     struct str address_file, address_pipe;

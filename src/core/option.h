@@ -18,6 +18,12 @@ struct etext {
     const struct mlist *list; /* list options without `$`: compiled once */
 };
 
+/* Texts that are expanded one by one: the settings, or the list items, of an OPT_REPEAT option. */
+struct etexts {
+    size_t n;
+    struct etext *v;
+};
+
 /* A user or group: fixed when the configuration is read, or (text set) expanded when used. */
 struct idopt {
     bool set;
@@ -42,6 +48,7 @@ enum opt_type {
     OPT_TIMES,      /* struct timelist, colon-separated */
     OPT_STRING,     /* struct str, taken as it is */
     OPT_EXPAND,     /* struct etext */
+    OPT_TRUTH,      /* struct etext that gives a boolean; set without a value and negated as OPT_BOOL */
     OPT_DOMAINS,    /* struct etext, a domain list */
     OPT_HOSTS,      /* struct etext, a host list */
     OPT_ADDRESSES,  /* struct etext, an address list */
@@ -69,7 +76,10 @@ struct option {
     uint32_t offset;  /* of the field in the table's struct */
     const char *dflt; /* as a configuration would write it; NULL: unset, 0 or false */
     const char *doc;  /* one line for the reference manual */
-    /* OPT_CUSTOM, OPT_REPEAT: parses `value` into the struct at base; false after opt_error(). */
+    /*
+     * OPT_CUSTOM, OPT_REPEAT: parses `value` into the struct at base; false after opt_error().
+     * OPT_BOOL: called after the field was set, NULL for most.
+     */
     bool (*parse)(struct opt_reader *r, void *base, struct str value);
     /* OPT_CUSTOM: the value as -bP prints it. */
     struct str (*print)(struct pool *pool, const void *base);
@@ -88,8 +98,11 @@ struct cfg_pos {
 struct opt_reader {
     struct pool *pool;  /* lives as long as the configuration */
     const char *option; /* name of the option being set, for messages */
+    /*
+     * Where the text begins that is being parsed. Who knows the place of a fault in it adds its
+     * offset to pos.col for the time of the report; error() turns that into a place of the file.
+     */
     struct cfg_pos pos;
-    bool macros_only;
     struct config *conf;
     const struct expr *(*compile)(struct opt_reader *r, struct str text);
     const struct mlist *(*compile_list)(struct opt_reader *r, enum opt_type kind, struct str text);

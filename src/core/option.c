@@ -262,6 +262,7 @@ static bool set_value(struct opt_reader *r, const struct option *row, void *base
     case OPT_TIME: return parse_time(r, value, FIELD(base, row, int));
     case OPT_TIMES: return set_times(r, FIELD(base, row, struct timelist), value);
     case OPT_STRING: *FIELD(base, row, struct str) = str_dup(r->pool, value); return true;
+    case OPT_TRUTH:
     case OPT_EXPAND: return set_etext(r, FIELD(base, row, struct etext), value);
     case OPT_DOMAINS:
     case OPT_HOSTS:
@@ -286,7 +287,13 @@ bool opt_set(struct opt_reader *r, const struct option *row, void *base, struct 
 {
     r->option = row->name;
     if (row->type == OPT_BOOL) {
-        return set_bool(r, FIELD(base, row, bool), value, negated);
+        return set_bool(r, FIELD(base, row, bool), value, negated) &&
+               (!row->parse || row->parse(r, base, value));
+    }
+    if (row->type == OPT_TRUTH && (negated || str_unset(value))) {
+        bool b = false;
+        return set_bool(r, &b, value, negated) &&
+               set_etext(r, FIELD(base, row, struct etext), str_c(b ? "true" : "false"));
     }
     if (row->type == OPT_UNSUPPORTED) {
         return set_value(r, row, base, value);

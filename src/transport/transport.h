@@ -4,31 +4,10 @@
 
 #include "expand/expand.h"
 #include "mail/mail.h"
+#include "route/route.h"
 #include "smtp_out/smtp_out.h"
 
 extern const struct module transport_module;
-
-struct transport_driver;
-
-/* One transport of the configuration: generic options, and the driver's own in `opts`. */
-struct transport {
-    struct transport *next;
-    struct str name;
-    const struct transport_driver *driver;
-    void *opts;
-    struct cfg_pos pos;
-    bool body_only, headers_only, delivery_date_add, envelope_to_add, return_path_add, disable_logging,
-        initgroups, retry_use_local_part, log_output, log_fail_output, log_defer_output, return_output,
-        return_fail_output, rcpt_include_affixes, retry_use_local_part_set, multi_domain;
-    struct etext debug_print, headers_add, headers_remove, headers_rewrite_text, home_directory,
-        current_directory, message_size_limit, return_path, shadow_condition, transport_filter,
-        max_parallel, batch_id, event_action;
-    struct str shadow_transport;
-    int transport_filter_timeout, batch_max;
-    struct idopt user, group;
-    struct rewrite_rule *headers_rewrite;
-    bool local; /* by driver */
-};
 
 struct transport_driver {
     const char *name;

@@ -41,13 +41,14 @@ enum { PORT_NONE = -1, MX_NONE = -1 };
 /* One address of one remote host. A list is in the order of trial. */
 struct host {
     struct host *next;
-    struct str name;     /* as configured or from DNS, after CNAMEs */
-    struct str certname; /* that a certificate must bear: before CNAMEs, unless DNSSEC covers them */
-    struct str address;  /* text form of IPv4 or IPv6; unset if not looked up yet */
-    int port;            /* PORT_NONE: the transport's */
-    int mx;              /* MX preference; MX_NONE: not from MX */
-    int sort;            /* random part of the order among equals */
-    bool dnssec;         /* name and address came with the AD bit */
+    struct str name; /* as configured or from DNS, after CNAMEs */
+    struct str
+        certname;       /* that a certificate must bear: before CNAMEs, unless DNSSEC covers them */
+    struct str address; /* text form of IPv4 or IPv6; unset if not looked up yet */
+    int port;           /* PORT_NONE: the transport's */
+    int mx;             /* MX preference; MX_NONE: not from MX */
+    int sort;           /* random part of the order among equals */
+    bool dnssec;        /* name and address came with the AD bit */
     enum host_status { HOST_UNKNOWN, HOST_USABLE, HOST_UNUSABLE, HOST_UNUSABLE_EXPIRED } status;
     enum host_why { WHY_NONE, WHY_RETRY, WHY_DEFERRED, WHY_FAILED, WHY_IGNORED } why;
     int last_try; /* age of the last try, 0 if none */
@@ -160,7 +161,7 @@ struct address {
     bool local_user_known; /* check_local_user succeeded */
     uint32_t local_user_uid, local_user_gid;
     struct str self_hostname;
-    const struct router *router; /* that handles, or accepted, it */
+    const struct router *router;       /* that handles, or accepted, it */
     const struct router *start_router; /* where its routing begins; NULL: at the first */
     const struct transport *transport;
     struct host *hosts; /* for a remote transport */
@@ -169,8 +170,8 @@ struct address {
     enum { AK_NORMAL, AK_FILE, AK_PIPE, AK_REPLY, AK_DIRECTORY } kind;
     bool one_time; /* its redirection is not to be repeated: its children replace it */
     bool one_time_done, verified_local, unseen_child;
-    bool hide_child;  /* bounces name the envelope recipient instead */
-    bool log_as_local; /* router's choice for log lines */
+    bool hide_child;     /* bounces name the envelope recipient instead */
+    bool log_as_local;   /* router's choice for log lines */
     bool copied_routing; /* same_domain_copy_routing: hosts came from another address */
     bool defer_for_host_retry;
     int child_count; /* children not finished yet */
@@ -274,6 +275,7 @@ struct message {
     struct str freeze_reason;
     struct acl_message *acl; /* what ACLs noted for this message; acl/ makes it on demand */
     bool queue_first_pass;   /* control = queue/first_pass_route */
+    struct str message_reference; /* -oMm */
     struct str raw_sender, raw_recipients; /* before rewriting and as given, for log lines */
 };
 
@@ -366,11 +368,11 @@ struct delivery {
     struct str sending_ip; /* our end of the connection */
     int sending_port;
     const struct delivery_hooks *hooks; /* NULL in verification */
-    void *owner;        /* of whoever set the hooks */
-    int host_port;      /* port of the host being tried, for retry keys and logs; set by the transport */
+    void *owner;                        /* of whoever set the hooks */
+    int host_port; /* port of the host being tried, for retry keys and logs; set by the transport */
     bool retry_with_ip; /* the transport's retry_include_ip_address */
     struct str address_file, address_pipe;
-    struct str rcpt_list;           /* $recipients for a pipe */
+    struct str rcpt_list; /* $recipients for a pipe */
 };
 
 /* ---- evaluation ---- */

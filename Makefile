@@ -120,7 +120,7 @@ install: all
 	install -m 644 doc/minim.8 $(DESTDIR)$(PREFIX)/share/man/man8/minim.8
 
 format:
-	clang-format -i $$(git ls-files 'src/*.[ch]' 'src/**/*.[ch]')
+	testsuite/lint/format --fix
 
 clean:
 	rm -rf build build-asan build-fuzz build-clang

@@ -1,6 +1,7 @@
 /*
  * Capped buffers (buf.h). Growth doubles and leaves the old bytes in the pool; buffers that live
- * long are given a pool of their own.
+ * long are given a pool of their own. Passing the cap is not an error of its own: the addition is
+ * refused, `overflow` stays set, and the content stays what it was.
  */
 #include "base/base.h"
 

@@ -1,6 +1,7 @@
 /*
  * Child processes (child.h). Between fork and exec only async-signal-safe calls are made; a
- * failure there travels back through a close-on-exec pipe as an errno.
+ * failure there travels back through a close-on-exec pipe as an errno, so the parent's errno says
+ * why a program could not be run. The caller owns the pipe ends until child_wait or child_kill.
  */
 #include "base/base.h"
 

@@ -16,9 +16,9 @@ struct child_spec {
     gid_t gid;
     const char *initgroups; /* login for supplementary groups; NULL: none */
     mode_t umask;
-    int stdin_fd;        /* >= 0: used as standard input; -1: a pipe, its end in child.in */
-    bool merge_stderr;   /* standard error goes where standard output goes */
-    bool drop_output;    /* standard output goes to /dev/null instead of child.out */
+    int stdin_fd;      /* >= 0: used as standard input; -1: a pipe, its end in child.in */
+    bool merge_stderr; /* standard error goes where standard output goes */
+    bool drop_output;  /* standard output goes to /dev/null instead of child.out */
 };
 
 struct child {

@@ -1,6 +1,7 @@
 /*
- * Encodings (encode.h). Results live in the given pool and keep the taint of their input; decoders
- * return false on malformed input and leave *out alone.
+ * Encodings (encode.h). Results live in the given pool, are NUL-terminated behind their length and
+ * keep the taint of their input. Decoders return false on malformed input and leave *out alone;
+ * encoders cannot fail.
  */
 #include "base/base.h"
 

@@ -10,8 +10,10 @@ struct str base64_encode(struct pool *pool, struct str s);
 /* False on a byte that is not base64, or wrong padding; white space is not allowed. */
 bool base64_decode(struct pool *pool, struct str s, struct str *out);
 
-/* Lower-case hex and back (both cases accepted, even number of digits). */
+/* Lower-case hex. */
 struct str hex_encode(struct pool *pool, struct str s);
+
+/* Back from hex; both cases, an even number of digits, else false. */
 bool hex_decode(struct pool *pool, struct str s, struct str *out);
 
 /* n as exactly `width` digits 0-9A-Za-z into out (no NUL); higher digits are cut off. */
@@ -20,8 +22,10 @@ void base62_put(char *out, size_t width, uint64_t n);
 /* The value of base-62 digits; false on another character. */
 bool base62_get(struct str s, uint64_t *out);
 
-/* RFC 3461 4 xtext. */
+/* RFC 3461 4 xtext: printable ASCII, the rest as +XX. */
 struct str xtext_encode(struct pool *pool, struct str s);
+
+/* Back from xtext; false if it is malformed. */
 bool xtext_decode(struct pool *pool, struct str s, struct str *out);
 
 /*

@@ -1,6 +1,7 @@
 /*
  * Files (file.h). Paths are struct str: a tainted one is refused with EPERM before the kernel
- * sees it. Errors are -1 and errno.
+ * sees it, one with a NUL byte with EINVAL. Errors are -1 and errno; descriptors that are returned
+ * belong to the caller and are closed on exec.
  */
 #include "base/base.h"
 

@@ -1,6 +1,7 @@
 /*
- * Hash map (map.h): chained buckets, FNV-1a with a seed of the process so that keys from the
- * network cannot be chosen to collide.
+ * Hash map (map.h): chained buckets, FNV-1a, doubled when there are more entries than buckets. The
+ * seed differs from map to map, so keys from the network are hard to choose to collide. Keys are
+ * copied into the map's pool; values belong to the caller.
  */
 #include "base/base.h"
 

@@ -41,10 +41,16 @@ struct str str_n(const char *p, size_t n);
 struct str str_taint(struct str s);
 
 /* True if the string is unset (NULL pointer); an empty string is set. */
-static inline bool str_unset(struct str s) { return s.p == NULL; }
+static inline bool str_unset(struct str s)
+{
+    return s.p == NULL;
+}
 
 /* True if there are no bytes, set or not. */
-static inline bool str_empty(struct str s) { return s.len == 0; }
+static inline bool str_empty(struct str s)
+{
+    return s.len == 0;
+}
 
 /* Comparisons; the ...i forms fold ASCII case. cmp returns <0, 0, >0 by bytes. */
 bool str_eq(struct str a, struct str b);
@@ -112,6 +118,7 @@ struct str str_cat(struct pool *pool, size_t n, const struct str *parts);
  * good for replies and log lines. A path is made with str_cat.
  */
 struct str str_fmt(struct pool *pool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-struct str str_vfmt(struct pool *pool, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+struct str str_vfmt(struct pool *pool, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 
 #endif

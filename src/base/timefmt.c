@@ -1,6 +1,7 @@
 /*
  * Times as text (timefmt.h). Local time is that of the TZ environment variable, which the
- * configuration's `timezone` sets once at start.
+ * configuration's `timezone` sets once at start. Results live in the pool; the only failure is an
+ * interval that is not one (-1).
  */
 #include "base/base.h"
 

@@ -1,6 +1,7 @@
 /*
  * The core module: main options that several rooms use, and what is derived from them once the
- * configuration is read.
+ * configuration is read (names that default to one another). The settings belong to the
+ * configuration and are constant afterwards.
  */
 #include "core/core.h"
 

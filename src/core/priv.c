@@ -1,5 +1,7 @@
 /*
- * Process identity (priv.h). The state is that of the process: what it was started as.
+ * Process identity (priv.h). The state is that of the process: what it was started as. It is set
+ * once by priv_init() and read afterwards; only priv_drop() changes the kernel's idea of it, for
+ * good, and says -1 with errno if that fails.
  */
 #include "core/core.h"
 

@@ -1,6 +1,7 @@
 /*
  * Helpers of the shared structs (shared.h): named values, headers and recipients of a message, the
- * text that names a session's host in logs and Received lines.
+ * text that names a session's host in logs and Received lines. What they make lives in the pool of
+ * the struct it is put into; nothing here fails.
  */
 #include "core/core.h"
 

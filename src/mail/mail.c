@@ -1,6 +1,7 @@
 /*
  * The mail module: options of the spool, the operators that need address syntax, and the variables
- * that read the message's body.
+ * that read the message's body. Values live in the context's pool; what comes from a message is
+ * tainted.
  */
 #include "mail/internal.h"
 

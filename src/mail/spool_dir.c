@@ -1,7 +1,8 @@
 /*
  * Where the spool keeps things: input/NN/ID and input/NN/ID-J, msglog/ID. The folder NN follows
  * from the process number in the id, so processes create and remove files in folders of their own,
- * and an id is found without a search.
+ * and an id is found without a search. A message log that cannot be written is logged and costs
+ * nothing else.
  */
 #include "mail/internal.h"
 

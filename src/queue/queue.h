@@ -39,8 +39,18 @@ void queue_hand_over(const struct config *conf, struct str id, enum queue_how ho
 
 /* The delivery pool's socket, named in the spool directory: made by the supervisor, read by workers. */
 int queue_pool_listen(const struct config *conf);
-/* Serves ids from the socket for ever; returns on SIGTERM (*stop set). */
-void queue_worker(const struct config *conf, int fd, volatile const int *stop);
+/* What a worker's owner wants to know of it, and how long it may idle. */
+struct queue_hooks {
+    void (*state)(void *closure, bool busy); /* before and after each message */
+    void *closure;
+    int idle_ms; /* the worker returns when it has waited that long; -1: never */
+};
+/*
+ * Serves ids from the socket for ever; returns on SIGTERM (*stop set; looked at between messages
+ * and when a signal interrupts the wait). hooks may be NULL.
+ */
+void queue_worker(const struct config *conf, int fd, volatile const int *stop,
+                  const struct queue_hooks *hooks);
 
 /* One queue run. selectors as -q… -R… -S… have it. */
 struct queue_run_opts {

@@ -282,7 +282,7 @@ enum dns_result dns_ask(const struct config *conf, struct pool *pool, const stru
 {
     const struct net_settings *set = net_settings(conf);
     struct dns_packet p;
-    struct str name;
+    struct str name, qualified = STR_NONE;
     bool secure = true;
     *out = (struct dns_answer){0};
     if (!to_ascii(pool, q->name, &name) || !name_is_clean(set, q, name)) {
@@ -293,10 +293,12 @@ enum dns_result dns_ask(const struct config *conf, struct pool *pool, const stru
         if (result != DNS_OK) {
             return fail(pool, q, soften(conf, pool, set, result, name), out);
         }
+        qualified = hops ? qualified : name;
         secure = secure && authentic(conf, pool, set, &p);
         if (p.answer.n) {
             *out = p.answer;
             out->authentic = secure;
+            out->qualified = qualified;
             if (str_unset(p.cname)) {
                 out->final_name = name;
             }

@@ -3,7 +3,8 @@
  *
  * Asking the kernel costs a netlink conversation, so its answer is kept in the process for a
  * minute, in a pool of its own. local_interfaces narrows the set down unless it names a wildcard
- * address; extra_local_interfaces adds to it. Loopback addresses are always local.
+ * address; extra_local_interfaces adds to it. 127.0.0.1 and ::1
+ * are always local.
  */
 #include "net/internal.h"
 
@@ -130,9 +131,10 @@ void net_local_addresses(const struct config *conf, struct pool *pool, struct st
 
 bool net_is_local(const struct config *conf, struct pool *pool, const struct ip *ip)
 {
-    static const unsigned char v6_loopback[16] = {[15] = 1};
+    static const unsigned char v4_loopback[4] = {127, 0, 0, 1}, v6_loopback[16] = {[15] = 1};
     (void)pool;
-    if (ip->family == AF_INET ? ip->b[0] == 127 : memcmp(ip->b, v6_loopback, 16) == 0) {
+    if (ip->family == AF_INET ? memcmp(ip->b, v4_loopback, 4) == 0
+                              : memcmp(ip->b, v6_loopback, 16) == 0) {
         return true;
     }
     refresh(conf);

@@ -18,6 +18,24 @@ struct dns_question {
 enum dns_result dns_ask(const struct config *conf, struct pool *pool, const struct dns_question *q,
                         struct dns_answer *out);
 
+/* ---- hosts ---- */
+
+/*
+ * Gives a host its addresses by DNS: the first one goes into *h, further ones into hosts linked
+ * behind it (IPv6 first, at random within a family). h->name becomes the name after CNAMEs;
+ * *qualified (may be NULL) the name before them. literal allows a name that is an IP address to
+ * stand for itself. Of h's fields only these, dnssec and (all addresses dropped) why are set.
+ */
+enum host_find dns_set_address(const struct config *conf, struct pool *pool, struct host *h,
+                               const struct host_find_opts *opts, bool literal,
+                               struct str *qualified);
+
+/* True if a host is this machine, by hosts_treat_as_local or by its address. */
+bool net_host_is_local(const struct config *conf, struct pool *pool, const struct host *h);
+
+/* A random number below `below`. */
+uint32_t net_random(uint32_t below);
+
 /* ---- decoding ---- */
 
 /* A decoded message: what dns_lookup() gives, and what is needed to go on from it. */
@@ -25,9 +43,9 @@ struct dns_packet {
     struct dns_answer answer; /* records of the wanted type */
     struct str cname;         /* end of the chain of CNAMEs in the answer; unset if there is none */
     int rcode;
-    bool ad, aa, any;    /* any: the answer section holds something */
-    uint32_t ttl;        /* lowest of the answer's, or how long absence may be remembered */
-    struct str aa_zone;  /* owner of the authority section's NS (SOA if there is no answer) */
+    bool ad, aa, any;   /* any: the answer section holds something */
+    uint32_t ttl;       /* lowest of the answer's, or how long absence may be remembered */
+    struct str aa_zone; /* owner of the authority section's NS (SOA if there is no answer) */
 };
 
 /*
@@ -53,7 +71,6 @@ const struct dns_cached *dns_cache_get(struct str key);
 
 /* Remembers (copying) for so many seconds. */
 void dns_cache_put(struct str key, const struct dns_cached *entry, uint32_t seconds);
-
 
 /* Drops all that is remembered. */
 void dns_cache_forget(void);

@@ -66,25 +66,6 @@ bool ip_in_net(const struct ip *ip, const struct ip *net, unsigned bits)
     return memcmp(a.b, b.b, width(ip->family) / 8) == 0;
 }
 
-/* Fewer than four numbers, as in 10.1/16: the missing ones are zero. */
-static bool parse_short_v4(struct str s, struct ip *out)
-{
-    struct str piece;
-    unsigned n = 0;
-    uint64_t v;
-    *out = (struct ip){.family = AF_INET};
-    if (str_ends(s, STR("."))) {
-        return false;
-    }
-    while (str_next(&s, '.', &piece)) {
-        if (n == 4 || piece.len > 3 || !str_to_u64(piece, 10, &v) || v > 255) {
-            return false;
-        }
-        out->b[n++] = (unsigned char)v;
-    }
-    return n > 0;
-}
-
 bool ip_parse_net(struct str s, struct ip *net, unsigned *bits)
 {
     ptrdiff_t slash = str_chr(s, '/');
@@ -95,7 +76,7 @@ bool ip_parse_net(struct str s, struct ip *net, unsigned *bits)
         return ok;
     }
     struct str addr = str_sub(s, 0, (size_t)slash), mask = str_from(s, (size_t)slash + 1);
-    if (!ip_parse(addr, net) && !parse_short_v4(addr, net)) {
+    if (!ip_parse(addr, net)) {
         return false;
     }
     if (mask.len > 3 || !str_to_u64(mask, 10, &n) || n > width(net->family)) {

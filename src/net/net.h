@@ -83,30 +83,47 @@ bool net_is_local(const struct config *conf, struct pool *pool, const struct ip 
 
 /* ---- DNS ---- */
 
-enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15,
-                DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33, DNS_SPF = 99, DNS_TLSA = 52 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_NS = 2,
+    DNS_CNAME = 5,
+    DNS_SOA = 6,
+    DNS_PTR = 12,
+    DNS_MX = 15,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_SRV = 33,
+    DNS_SPF = 99,
+    DNS_TLSA = 52
+};
 
-enum dns_result { DNS_OK, DNS_NOMATCH /* no such name */, DNS_NODATA /* no such record */,
-                  DNS_AGAIN /* try later */, DNS_FAIL /* for good: bad answer, refused */ };
+enum dns_result {
+    DNS_OK,
+    DNS_NOMATCH /* no such name */,
+    DNS_NODATA /* no such record */,
+    DNS_AGAIN /* try later */,
+    DNS_FAIL /* for good: bad answer, refused */
+};
 
 struct dns_rr {
     enum dns_type type;
     uint32_t ttl;
     struct str owner;
-    int pref, weight, port;   /* MX, SRV */
-    struct str name;          /* MX, SRV, PTR, NS, CNAME, SOA mname: target, tainted */
-    struct ip ip;             /* A, AAAA */
-    struct strvec txt;        /* TXT, SPF: character strings */
-    struct str raw;           /* rdata of other types (TLSA) */
+    int pref, weight, port; /* MX, SRV */
+    struct str name;        /* MX, SRV, PTR, NS, CNAME, SOA mname: target, tainted */
+    struct ip ip;           /* A, AAAA */
+    struct strvec txt;      /* TXT, SPF: character strings */
+    struct str raw;         /* rdata of other types (TLSA) */
     struct str soa_rname;
-    uint32_t soa[5];          /* serial refresh retry expire minimum */
+    uint32_t soa[5]; /* serial refresh retry expire minimum */
 };
 
 struct dns_answer {
     struct dns_rr *rr;
     size_t n;
-    bool authentic;       /* AD bit, or AA where dns_trust_aa allows */
+    bool authentic;        /* AD bit, or AA where dns_trust_aa allows */
     struct str final_name; /* after CNAMEs (dns_cname_loops) */
+    struct str qualified;  /* before them, with what the resolver's search list added */
     struct str error;      /* text for log and $…_message when not DNS_OK */
 };
 
@@ -118,14 +135,19 @@ struct dns_answer {
 enum dns_result dns_lookup(const struct config *conf, struct pool *pool, struct str name,
                            enum dns_type type, bool dnssec, struct dns_answer *out);
 
-enum host_find { HF_FOUND, HF_FOUND_LOCAL, HF_FAILED /* no such host or nothing usable */,
-                 HF_AGAIN, HF_SECURITY /* required DNSSEC missing */ };
+enum host_find {
+    HF_FOUND,
+    HF_FOUND_LOCAL,
+    HF_FAILED /* no such host or nothing usable */,
+    HF_AGAIN,
+    HF_SECURITY /* required DNSSEC missing */
+};
 
 /* What dns_find_hosts() is to do. */
 struct host_find_opts {
-    bool mx, a, srv;             /* which records; MX before A */
-    struct str srv_service;      /* "smtp" of _smtp._tcp */
-    const struct mlist *ignore;  /* unused here; callers filter */
+    bool mx, a, srv;            /* which records; MX before A */
+    struct str srv_service;     /* "smtp" of _smtp._tcp */
+    const struct mlist *ignore; /* unused here; callers filter */
     bool dnssec_request, dnssec_require;
     bool mx_fail_is_fail, srv_fail_is_fail; /* try-again counts as absent */
     bool no_ipv6, ipv4_only, widen_search, qualify_single, search_parents;
@@ -137,17 +159,25 @@ struct host_find_opts {
 /*
  * Addresses of a mail domain (RFC 5321 5.1): MX by preference, random among equals, else the
  * domain's own address; from a host of ours onwards the list is cut, HF_FOUND_LOCAL if nothing is
- * left before it. error gets a text for failures.
+ * left before it (the list is then whole). error gets a text for failures; it stays unset where
+ * the domain just has no records. fully_qualified may be NULL.
  */
 enum host_find dns_find_hosts(const struct config *conf, struct pool *pool, struct str domain,
                               const struct host_find_opts *opts, struct host **hosts,
                               struct str *fully_qualified, struct str *error);
 
-/* Addresses of a host name, by DNS or (getaddrinfo-like, /etc/hosts first) when byname is set. */
+/*
+ * Addresses of a host name, by DNS or (/etc/hosts first) when byname is set: the first is put into
+ * h, others into hosts linked between it and its next. HF_FOUND_LOCAL if one of them is ours.
+ */
 enum host_find net_find_addresses(const struct config *conf, struct pool *pool, struct host *h,
                                   bool byname, bool dnssec, struct str *error);
 
-/* Reverse look-up with forward check, as $sender_host_name wants it; aliases are added to *aliases. */
+/*
+ * Reverse look-up with forward check, as $sender_host_name wants it; aliases are added to *aliases.
+ * On HF_FAILED error is what may follow "host lookup failed" in brackets; that there is no name at
+ * all has been logged then, if the selector host_lookup_failed is on.
+ */
 enum host_find net_host_name(const struct config *conf, struct pool *pool, struct str address,
                              struct str *name, struct strvec *aliases, struct str *error);
 

@@ -1,0 +1,215 @@
+/*
+ * Addresses of one host, by DNS (AAAA and A) or by name, which asks the system: /etc/hosts first.
+ *
+ * The first address goes into the host that was passed, further ones into new hosts of the caller's
+ * pool, linked behind it. A family that cannot be asked now matters only if the other one gives
+ * nothing.
+ */
+#include "net/internal.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+/* What one host's search has got so far. */
+struct collecting {
+    const struct config *conf;
+    struct pool *pool;
+    struct host *first, *last;
+    const struct host_find_opts *opts;
+    bool dropped; /* an address was refused by opts->drop */
+};
+
+/* Adds an address; the ones of its family before it (from *start) are mixed with it at random. */
+static void collect(struct collecting *c, struct str address, struct host **start, unsigned nth)
+{
+    if (c->opts->drop && c->opts->drop(c->opts->closure, c->first->name, address)) {
+        c->dropped = true;
+        return;
+    }
+    struct host *h = c->first;
+    if (!str_unset(h->address)) {
+        h = POOL_NEW(c->pool, struct host);
+        *h = *c->first;
+        h->next = c->last->next;
+        c->last->next = h;
+    }
+    c->last = h;
+    h->address = address;
+    *start = *start ? *start : h;
+    struct host *other = *start;
+    for (uint32_t skip = net_random(nth + 1); skip && other != h; skip--) {
+        other = other->next;
+    }
+    struct str swap = other->address;
+    other->address = h->address;
+    h->address = swap;
+}
+
+static void collect_answer(struct collecting *c, const struct dns_answer *a)
+{
+    struct host *start = NULL;
+    unsigned nth = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        size_t before = 0;
+        while (before < i && memcmp(&a->rr[before].ip, &a->rr[i].ip, sizeof a->rr[i].ip) != 0) {
+            before++;
+        }
+        if (before == i) {
+            collect(c, ip_text(c->pool, &a->rr[i].ip), &start, nth++);
+        }
+    }
+}
+
+static bool want_ipv6(const struct config *conf, struct pool *pool, struct str name,
+                      const struct host_find_opts *opts)
+{
+    return !core_settings(conf)->disable_ipv6 && !opts->no_ipv6 && !opts->ipv4_only &&
+           !net_in_domains(conf, pool, &net_settings(conf)->dns_ipv4_lookup, name);
+}
+
+/* The names and the DNSSEC state that an answer gives its host. */
+static void name_host(struct host *h, const struct dns_answer *a, bool asked, struct str *qualified)
+{
+    h->certname = a->authentic ? a->final_name : a->qualified;
+    h->name = a->final_name;
+    h->dnssec = asked && a->authentic;
+    if (qualified) {
+        *qualified = a->qualified;
+    }
+}
+
+enum host_find dns_set_address(const struct config *conf, struct pool *pool, struct host *h,
+                               const struct host_find_opts *opts, bool literal,
+                               struct str *qualified)
+{
+    static const struct {
+        enum dns_type type;
+        const char *name;
+    } family[] = {{DNS_AAAA, "AAAA"}, {DNS_A, "A"}};
+    struct collecting c = {conf, pool, h, h, opts, false};
+    struct dns_question q = {.name = h->name,
+                             .dnssec = opts->dnssec_request || opts->dnssec_require,
+                             .qualify_single = opts->qualify_single,
+                             .search_parents = opts->search_parents};
+    struct dns_answer a, named = {0};
+    struct host *start = NULL;
+    bool again = false, unsafe = false;
+    h->address = STR_NONE;
+    if (literal) {
+        collect(&c, h->name, &start, 0);
+        h->why = c.dropped ? WHY_IGNORED : h->why;
+        return c.dropped ? HF_FAILED : HF_FOUND;
+    }
+    for (size_t i = want_ipv6(conf, pool, h->name, opts) ? 0 : 1; i < ARRAY_LEN(family); i++) {
+        q.type = family[i].type;
+        enum dns_result r = dns_ask(conf, pool, &q, &a);
+        again |= r == DNS_AGAIN || r == DNS_FAIL;
+        if (r == DNS_OK && opts->dnssec_require && !a.authentic) {
+            unsafe = true;
+            if (log_wants(LS_host_lookup_failed)) {
+                log_write(LOG_MAIN, "dnssec fail on %s for %.*s", family[i].name, STR_ARG(h->name));
+            }
+        } else if (r == DNS_OK) {
+            collect_answer(&c, &a);
+            named = a;
+        }
+    }
+    if (!str_unset(h->address)) {
+        for (struct host *each = h;; each = each->next) {
+            name_host(each, &named, q.dnssec, qualified);
+            if (each == c.last) {
+                return HF_FOUND;
+            }
+        }
+    }
+    h->why = c.dropped ? WHY_IGNORED : h->why;
+    return unsafe ? HF_SECURITY : c.dropped ? HF_FAILED : again ? HF_AGAIN : HF_FAILED;
+}
+
+/* ---- by name ---- */
+
+/* One family of the system's answer; *error gets h_errno if there is none. */
+static bool collect_system(struct collecting *c, const char *name, int family, struct str *canon,
+                           int *error)
+{
+    struct hostent he, *found = NULL;
+    char space[16384];
+    struct host *start = NULL;
+    unsigned nth = 0;
+    if (gethostbyname2_r(name, family, &he, space, sizeof space, &found, error) != 0 || !found) {
+        return false;
+    }
+    for (char **p = he.h_addr_list; *p; p++) {
+        struct ip ip = {.family = family};
+        memcpy(ip.b, *p, family == AF_INET ? 4 : 16);
+        collect(c, ip_text(c->pool, &ip), &start, nth++);
+    }
+    if (str_unset(*canon)) {
+        *canon = str_taint(str_dup(c->pool, str_c(he.h_name)));
+    }
+    return true;
+}
+
+static enum host_find find_by_name(const struct config *conf, struct pool *pool, struct host *h,
+                                   struct str *error)
+{
+    static const struct host_find_opts none;
+    struct collecting c = {conf, pool, h, h, &none, false};
+    const char *name = str_cstr(pool, h->name);
+    struct str canon = STR_NONE;
+    int why6 = HOST_NOT_FOUND, why4 = HOST_NOT_FOUND;
+    h->address = STR_NONE;
+    if (want_ipv6(conf, pool, h->name, &none)) {
+        collect_system(&c, name, AF_INET6, &canon, &why6);
+    }
+    collect_system(&c, name, AF_INET, &canon, &why4);
+    if (str_unset(h->address)) {
+        bool again =
+            (why4 == TRY_AGAIN || why6 == TRY_AGAIN) &&
+            !net_in_domains(conf, pool, &net_settings(conf)->dns_again_means_nonexist, h->name);
+        *error = str_fmt(pool, "host lookup of %.*s failed: %s", STR_ARG(h->name),
+                         hstrerror(again ? TRY_AGAIN : why4));
+        return again ? HF_AGAIN : HF_FAILED;
+    }
+    for (struct host *each = h;; each = each->next) {
+        each->certname = h->name;
+        each->name = each == h ? each->name : canon;
+        if (each == c.last) {
+            break;
+        }
+    }
+    h->name = canon;
+    return HF_FOUND;
+}
+
+static enum host_find find_by_dns(const struct config *conf, struct pool *pool, struct host *h,
+                                  bool dnssec, struct str *error)
+{
+    const struct host_find_opts opts = {.a = true, .dnssec_request = dnssec};
+    enum host_find r = dns_set_address(conf, pool, h, &opts, false, NULL);
+    if (r != HF_FOUND) {
+        *error = str_fmt(pool, "DNS lookup of %.*s failed%s", STR_ARG(h->name),
+                         r == HF_AGAIN ? " for now" : "");
+    }
+    return r;
+}
+
+enum host_find net_find_addresses(const struct config *conf, struct pool *pool, struct host *h,
+                                  bool byname, bool dnssec, struct str *error)
+{
+    struct host *after = h->next;
+    struct ip ip;
+    enum host_find r = HF_FOUND;
+    *error = STR_NONE;
+    if (ip_parse(h->name, &ip)) {
+        h->address = h->name;
+    } else {
+        r = byname ? find_by_name(conf, pool, h, error) : find_by_dns(conf, pool, h, dnssec, error);
+    }
+    for (struct host *each = h; r == HF_FOUND && each != after; each = each->next) {
+        if (net_host_is_local(conf, pool, each)) {
+            r = HF_FOUND_LOCAL;
+        }
+    }
+    return r;
+}

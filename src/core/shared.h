@@ -16,7 +16,6 @@ struct stream;
 struct spool_file;
 struct spool_writer;
 struct acl_message;
-struct spool_writer;
 struct acl_session;
 struct queue_note;
 struct delivery;
@@ -389,7 +388,6 @@ struct ectx {
     struct address *addr;
     struct delivery *dlv;
     struct scope *scope;
-    struct spool_writer *body; /* the message being received: $message_body in the DATA ACL */
     const struct router *router;
     struct str error; /* why the last evaluation failed */
     bool forced_fail; /* it failed by {fail} */

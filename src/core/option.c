@@ -414,5 +414,7 @@ struct str opt_print(struct pool *pool, const struct option *row, const void *ba
         return STR_CAT(pool, str_c(*field ? "" : "no_"), str_c(row->name));
     }
     struct str value = print_value(pool, row, base);
-    return STR_CAT(pool, str_c(row->name), str_c(str_empty(value) ? " =" : " = "), value);
+    /* As in Exim: an unset list of users, groups or a number ends in the equals sign. */
+    bool bare = row->type == OPT_USERS || row->type == OPT_GROUPS || row->type == OPT_FIXED;
+    return STR_CAT(pool, str_c(row->name), str_c(bare && str_empty(value) ? " =" : " = "), value);
 }

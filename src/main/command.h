@@ -1,0 +1,90 @@
+/* The command line, as read; and the caller, as judged. */
+#ifndef MAIN_COMMAND_H
+#define MAIN_COMMAND_H
+
+#include "main/internal.h"
+
+enum action {
+    ACT_NONE,
+    ACT_RECEIVE,      /* -bm, -bs, -bS, -bh */
+    ACT_DAEMON,       /* -bd, -bdf, -q<time> */
+    ACT_QUEUE_RUN,    /* -q, -R, -S */
+    ACT_LIST,         /* -bp… */
+    ACT_MESSAGES,     /* -M… */
+    ACT_EXPAND,       /* -be */
+    ACT_TEST_ADDRESS, /* -bt, -bv, -bvs */
+    ACT_PRINT,        /* -bP */
+    ACT_VERSION,      /* -bV */
+    ACT_REWRITE,      /* -brw */
+    ACT_RETRY,        /* -brt */
+    ACT_ALIASES,      /* -bi */
+    ACT_LOG_LINE,     /* -z */
+    ACT_REFERENCE,    /* --reference */
+    ACT_HELP,         /* --help */
+    ACT_COUNT
+};
+
+/* Who called: the real user, or another that a trusted one named with --caller. */
+struct caller {
+    uint32_t uid, gid;
+    struct idlist groups;
+    struct str login, name;
+    bool trusted, admin;
+};
+
+struct command {
+    struct pool *pool;
+    struct config_source source;
+    enum action action;
+    struct strvec args; /* what is not an option */
+    struct caller caller;
+    struct str caller_option; /* --caller */
+    /* daemon */
+    bool listen, foreground, debug_workers;
+    int queue_interval;              /* seconds; 0: no periodic queue runs */
+    struct str interfaces, pid_file; /* -oX, -oP; unset: not given */
+    /* messages */
+    struct submission submission;
+    struct queue_run_opts run;
+    bool run_given;
+    struct queue_list_opts list;
+    enum queue_action message_action;
+    bool retry_times; /* -Mc: as in an ordinary delivery */
+    /* tests */
+    bool verify, as_sender, names_only, verbose;
+    struct str message_file, message_id; /* -bem, -Mset */
+    struct str log_line, bi_argument;
+};
+
+/* Reads the command line. False after saying on standard error what is wrong with it. */
+bool command_parse(struct command *c, int argc, char **argv);
+
+/* Finds out who the caller is and what he may do; false after an error on standard error. */
+bool caller_judge(struct command *c, const struct config *conf);
+
+/*
+ * Makes the configuration that of this process: environment, time zone, log files. Called at the
+ * start and again after a reload.
+ */
+void config_apply(const struct config *conf);
+
+/* A context for expansions in a test mode. */
+void test_context(struct ectx *x, const struct config *conf, struct pool *pool);
+
+/* What each action does; the exit status. */
+int run_daemon(struct command *c, const struct config *conf);
+int run_expand(struct command *c, const struct config *conf);
+int run_print(struct command *c, const struct config *conf);
+int run_version(struct command *c, const struct config *conf);
+
+/*
+ * Gives up root for good, if that is what the process has; `hand` leaves the privileged helper
+ * behind, for deliveries. False with a log line.
+ */
+bool become_worker(const struct config *conf, bool hand);
+
+/* Takes root's rights back for a moment, and leaves them; nothing unless started by root. */
+void root_take(void);
+void root_leave(const struct config *conf);
+
+#endif

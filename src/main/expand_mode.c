@@ -1,0 +1,192 @@
+/*
+ * -be: expands its arguments, or the lines of standard input after a prompt. Macros of the
+ * configuration are replaced in lines, and new ones can be defined; "set acl_m_x = value" sets a
+ * variable. With -bem the message in a file, with -Mset one of the spool, is looked at.
+ */
+#include "main/command.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+
+enum { MAX_MESSAGE = 64 << 20, MAX_INPUT = 1 << 20 };
+
+struct expanding {
+    struct command *c;
+    const struct config *conf;
+    struct ectx x;
+};
+
+/* Splits a message's text at its headers. */
+static void read_headers(struct message *m, struct str text)
+{
+    while (!str_empty(text) && text.p[0] != '\n') {
+        uint32_t n = 0;
+        do {
+            ptrdiff_t end = str_chr(str_from(text, n), '\n');
+            n = end < 0 ? text.len : n + (uint32_t)end + 1;
+        } while (n < text.len && (text.p[n] == ' ' || text.p[n] == '\t'));
+        struct str h = str_sub(text, 0, n);
+        message_add_header(m, header_type(h, false), h);
+        text = str_from(text, n);
+    }
+    m->body_size = text.len ? (int64_t)text.len - 1 : 0;
+}
+
+static bool load_file(struct expanding *e, struct message *m)
+{
+    struct str text;
+    if (file_read(e->c->pool, e->c->message_file, MAX_MESSAGE, &text) < 0) {
+        fprintf(stderr, "exim: failed to open %s: %s\n", e->c->message_file.p, strerror(errno));
+        return false;
+    }
+    m->size = text.len;
+    m->received = time_now();
+    read_headers(m, text);
+    return true;
+}
+
+static bool load_message(struct expanding *e)
+{
+    bool file = !str_unset(e->c->message_file), spool = !str_unset(e->c->message_id);
+    struct message *m = POOL_NEW(e->c->pool, struct message);
+    m->pool = e->c->pool;
+    m->acl_m.pool = m->acl_c.pool = e->c->pool;
+    e->x.msg = m;
+    if (file) {
+        return load_file(e, m);
+    }
+    if (!spool) {
+        return true;
+    }
+    struct str error = STR_NONE;
+    if (!e->c->caller.admin) {
+        fprintf(stderr, "exim: permission denied\n");
+        return false;
+    }
+    if (!message_id_valid(e->c->message_id) ||
+        spool_peek(e->conf, e->c->message_id, m, &error) != SPOOL_OK) {
+        fprintf(stderr, "exim: message %s could not be read: %.*s\n", e->c->message_id.p,
+                STR_ARG(error));
+        return false;
+    }
+    e->x.sess = m->session_facts;
+    return true;
+}
+
+/* "set acl_m_name = value" */
+static bool set_variable(struct expanding *e, struct str rest)
+{
+    uint32_t n = 0;
+    while (n < rest.len && (isalnum((unsigned char)rest.p[n]) || rest.p[n] == '_')) {
+        n++;
+    }
+    struct str name = str_sub(rest, 0, n), value = str_ltrim(str_from(rest, n));
+    bool c = str_starts(name, "acl_c"), m = str_starts(name, "acl_m");
+    if ((!c && !m) || !str_starts(value, "=")) {
+        printf(
+            "Failed: invalid \"set\": a variable acl_c… or acl_m… and an equals sign are needed\n");
+        return false;
+    }
+    struct str out;
+    if (!expand_text(&e->x, str_ltrim(str_from(value, 1)), &out)) {
+        printf("Failed: %.*s\n", STR_ARG(e->x.error));
+        return false;
+    }
+    vars_set(c ? &e->x.sess->acl_c : &e->x.msg->acl_m, str_from(name, 4), out);
+    return true;
+}
+
+static void expand_one(struct expanding *e, struct str text)
+{
+    struct str out;
+    e->x.error = STR_NONE;
+    e->x.forced_fail = e->x.defer = false;
+    if (str_starts(text, "set ")) {
+        if (set_variable(e, str_ltrim(str_from(text, 4)))) {
+            printf("\n");
+        }
+    } else if (expand_text(&e->x, text, &out)) {
+        printf("%.*s\n", STR_ARG(out));
+    } else {
+        printf("Failed: %.*s\n", STR_ARG(e->x.error));
+    }
+    fflush(stdout);
+}
+
+/* The next line, continuations joined; prompts. */
+static bool next_line(struct expanding *e, struct str *out)
+{
+    struct buf b;
+    char line[8192];
+    bool more, any = false;
+    buf_init(&b, e->c->pool, MAX_INPUT);
+    do {
+        printf(any ? "  " : "> ");
+        fflush(stdout);
+        if (!fgets(line, sizeof line, stdin)) {
+            break;
+        }
+        struct str s = str_rtrim(str_c(line));
+        s = any ? str_ltrim(s) : s;
+        more = str_ends(s, STR("\\"));
+        buf_add(&b, s.p, s.len - more);
+        any = true;
+    } while (more);
+    *out = buf_str(&b);
+    return any;
+}
+
+/* Macros of the configuration, for admin users only, and those defined here. */
+static void macro_or_text(struct expanding *e, struct macros *m, struct str line)
+{
+    struct str error;
+    if (line.len && isupper((unsigned char)line.p[0]) && macros_is_definition(line)) {
+        ptrdiff_t eq = str_chr(line, '=');
+        if (macros_read(m, line, &error)) {
+            printf("Defined macro '%.*s'\n", STR_ARG(str_trim(str_sub(line, 0, (size_t)eq))));
+        } else {
+            printf("Failed: %.*s\n", STR_ARG(error));
+        }
+        return;
+    }
+    int *cols = pool_calloc(e->c->pool, line.len + 1u, sizeof *cols);
+    macros_expand(m, e->c->pool, &line, &cols);
+    expand_one(e, line);
+}
+
+static void interactive(struct expanding *e)
+{
+    struct macros *m = main_settings(e->conf)->macros, own;
+    struct str line;
+    if (!e->c->caller.admin) {
+        macros_init(&own, e->c->pool, modules);
+        m = &own;
+    }
+    while (next_line(e, &line)) {
+        macro_or_text(e, m, line);
+    }
+    printf("\n");
+}
+
+int run_expand(struct command *c, const struct config *conf)
+{
+    struct expanding e = {.c = c, .conf = conf};
+    struct session *s = POOL_NEW(c->pool, struct session);
+    s->pool = s->acl_c.pool = s->facts.pool = c->pool;
+    s->caller_uid = c->caller.uid;
+    s->caller_gid = c->caller.gid;
+    s->caller_login = c->caller.login;
+    test_context(&e.x, conf, c->pool);
+    e.x.sess = s;
+    if (!load_message(&e)) {
+        return 1;
+    }
+    for (size_t i = 0; i < c->args.n; i++) {
+        expand_one(&e, c->args.v[i]);
+    }
+    if (c->args.n == 0) {
+        interactive(&e);
+    }
+    return 0;
+}

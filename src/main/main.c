@@ -1,0 +1,232 @@
+/*
+ * minim: reads the command line and the configuration, finds out who calls, and does what was
+ * asked for. What needs no recipient's rights runs without root's.
+ */
+#include "main/command.h"
+#include "main/reference.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define CONFIG_FILE "/etc/minim/minim.conf"
+
+static int run_receive(struct command *c, const struct config *conf)
+{
+    struct submission *s = &c->submission;
+    s->uid = c->caller.uid;
+    s->gid = c->caller.gid;
+    s->trusted = c->caller.trusted;
+    s->admin = c->caller.admin;
+    s->caller = c->caller.login;
+    bool here = s->mode == SUBMIT_HOST_CHECK || (s->how_set && s->how == QUEUE_FOREGROUND);
+    int status = here ? -1 : smtp_in_submit_remote(conf, s);
+    if (status >= 0) {
+        return status;
+    }
+    return smtp_in_submit(conf, s);
+}
+
+static bool allowed(const struct command *c, bool required)
+{
+    if (c->caller.admin || !required) {
+        return true;
+    }
+    fprintf(stderr, "exim: Permission denied\n");
+    return false;
+}
+
+static int run_queue(struct command *c, const struct config *conf)
+{
+    if (!allowed(c, main_settings(conf)->prod_requires_admin)) {
+        return 1;
+    }
+    queue_run(conf, &c->run);
+    return 0;
+}
+
+static int run_list(struct command *c, const struct config *conf)
+{
+    return allowed(c, main_settings(conf)->queue_list_requires_admin) ? queue_list(conf, &c->list)
+                                                                      : 1;
+}
+
+/* -M…: on each id, or on one id with arguments. */
+static int run_messages(struct command *c, const struct config *conf)
+{
+    bool deliver = c->message_action == QA_DELIVER;
+    bool own = c->message_action == QA_REMOVE;
+    bool one = c->message_action == QA_ADD_RECIPIENT || c->message_action == QA_EDIT_SENDER ||
+               c->message_action == QA_MARK_DELIVERED;
+    if (!own && !allowed(c, !deliver || main_settings(conf)->prod_requires_admin)) {
+        return 1;
+    }
+    if (c->args.n == 0) {
+        fprintf(stderr, "exim: no message ids given after -M option\n");
+        return 1;
+    }
+    struct strvec rest = {.pool = c->pool};
+    for (size_t i = 1; one && i < c->args.n; i++) {
+        strvec_push(&rest, c->args.v[i]);
+    }
+    int status = 0;
+    for (size_t i = 0; i < (one ? 1 : c->args.n); i++) {
+        if (c->retry_times && message_id_valid(c->args.v[i])) {
+            queue_deliver(conf, c->args.v[i], 0);
+        } else {
+            status |= queue_act(conf, c->message_action, c->args.v[i], &rest, c->caller.login);
+        }
+    }
+    return status;
+}
+
+/* Calls f for each argument, or for each line of standard input after a prompt. */
+static int each_input(struct command *c, const struct config *conf,
+                      int (*f)(struct command *, const struct config *, struct str))
+{
+    char line[4096];
+    int worst = 0;
+    for (size_t i = 0; i < c->args.n; i++) {
+        int status = f(c, conf, c->args.v[i]);
+        worst = status > worst ? status : worst;
+    }
+    if (c->args.n) {
+        return worst;
+    }
+    while (printf("> "), fflush(stdout), fgets(line, sizeof line, stdin)) {
+        struct str text = str_trim(str_c(line));
+        if (!str_empty(text)) {
+            int status = f(c, conf, str_dup(c->pool, text));
+            worst = status > worst ? status : worst;
+        }
+    }
+    printf("\n");
+    return worst;
+}
+
+static int test_one_address(struct command *c, const struct config *conf, struct str address)
+{
+    return queue_test_address(conf, address, c->submission.sender, c->verify, c->as_sender);
+}
+
+static int run_test_address(struct command *c, const struct config *conf)
+{
+    return each_input(c, conf, test_one_address);
+}
+
+static void print_line(const char *line)
+{
+    puts(line);
+}
+
+static int run_rewrite(struct command *c, const struct config *conf)
+{
+    if (c->args.n != 1) {
+        fprintf(stderr, "exim: -brw needs exactly one address\n");
+        return 1;
+    }
+    struct ectx x;
+    test_context(&x, conf, c->pool);
+    rewrite_test(&x, c->args.v[0], print_line);
+    return 0;
+}
+
+/* -bi: runs bi_command with the argument of -oA, as the caller. */
+static int run_aliases(struct command *c, const struct config *conf)
+{
+    const struct main_settings *s = main_settings(conf);
+    struct ectx x;
+    struct str command;
+    if (str_unset(s->bi_command.text)) {
+        return 0;
+    }
+    test_context(&x, conf, c->pool);
+    if (!expand_option(&x, &s->bi_command, &command)) {
+        fprintf(stderr, "exim: expansion of bi_command failed: %.*s\n", STR_ARG(x.error));
+        return 1;
+    }
+    const char *path = str_cstr(c->pool, command);
+    const char *argument = str_unset(c->bi_argument) ? NULL : c->bi_argument.p;
+    fflush(stdout);
+    execl(path, path, argument, (char *)NULL);
+    fprintf(stderr, "exim: exec of %s failed\n", path);
+    return 1;
+}
+
+static int run_log_line(struct command *c, const struct config *conf)
+{
+    (void)conf;
+    if (!allowed(c, true)) {
+        return 1;
+    }
+    log_write(LOG_MAIN, "%.*s", STR_ARG(c->log_line));
+    return 0;
+}
+
+static int run_reference(struct command *c, const struct config *conf)
+{
+    (void)c;
+    (void)conf;
+    reference_print(stdout);
+    return 0;
+}
+
+static int run_help(struct command *c, const struct config *conf)
+{
+    (void)c;
+    (void)conf;
+    puts("minim is a mail transfer agent. Mail programs call it as sendmail; as a daemon (-bd) it\n"
+         "receives mail by SMTP. What it does depends on its options, which are those of Exim:\n"
+         "see minim(8).");
+    return 0;
+}
+
+/* Prints what was wrong with the command line's macros or with the configuration. */
+static int refuse(const struct config_source *src)
+{
+    config_print_errors(src);
+    return 1;
+}
+
+/* What each action does, and what it needs of root's rights: nothing, the hand, or all. */
+static const struct {
+    int (*run)(struct command *, const struct config *);
+    enum { NO_ROOT, HAND, ROOT } needs;
+} actions[ACT_COUNT] = {
+    [ACT_RECEIVE] = {run_receive, HAND},           [ACT_DAEMON] = {run_daemon, ROOT},
+    [ACT_QUEUE_RUN] = {run_queue, HAND},           [ACT_LIST] = {run_list, NO_ROOT},
+    [ACT_MESSAGES] = {run_messages, HAND},         [ACT_EXPAND] = {run_expand, NO_ROOT},
+    [ACT_TEST_ADDRESS] = {run_test_address, HAND}, [ACT_PRINT] = {run_print, NO_ROOT},
+    [ACT_VERSION] = {run_version, NO_ROOT},        [ACT_REWRITE] = {run_rewrite, NO_ROOT},
+    [ACT_ALIASES] = {run_aliases, ROOT},           [ACT_LOG_LINE] = {run_log_line, NO_ROOT},
+    [ACT_REFERENCE] = {run_reference, NO_ROOT},    [ACT_HELP] = {run_help, NO_ROOT},
+};
+
+int main(int argc, char **argv)
+{
+    struct command c = {.pool = pool_new("command line")};
+    priv_init();
+    if (!command_parse(&c, argc, argv)) {
+        return 1;
+    }
+    if (c.action == ACT_HELP || c.action == ACT_REFERENCE) {
+        return actions[c.action].run(&c, NULL);
+    }
+    if (c.source.files.n == 0 && access(CONFIG_FILE, F_OK) == 0) {
+        vec_push(&c.source.files, (void *)(uintptr_t)CONFIG_FILE);
+    }
+    if (c.action == ACT_VERSION) {
+        run_version(&c, NULL);
+    }
+    const struct config *conf = config_read(&c.source);
+    if (!conf) {
+        return refuse(&c.source);
+    }
+    if (!caller_judge(&c, conf)) {
+        return 1;
+    }
+    config_apply(conf);
+    if (actions[c.action].needs != ROOT && !become_worker(conf, actions[c.action].needs == HAND)) {
+        return 1;
+    }
+    return actions[c.action].run ? actions[c.action].run(&c, conf) : 1;
+}

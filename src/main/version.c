@@ -1,0 +1,81 @@
+/*
+ * -bV: what this program is and has, in Exim's form, from the rows of the modules. Printed before
+ * the configuration is read; the file's name follows once that succeeded.
+ */
+#include "main/command.h"
+
+#include <stdio.h>
+#include <sys/types.h>
+
+/* Words after a heading. */
+static void put_word(const char *word)
+{
+    printf(" %s", word);
+}
+
+static void put_features(void)
+{
+    printf("Support for:");
+    for (const struct module *const *m = modules; *m; m++) {
+        for (const char *const *f = (*m)->features; f && *f; f++) {
+            /* A word with a slash tells variants of a driver: "appendfile/maildir". */
+            if (!strchr(*f, '/')) {
+                put_word(*f);
+            }
+        }
+    }
+    printf("\n");
+}
+
+static void put_lookups(void)
+{
+    printf("Lookups (built-in):");
+    for (const struct module *const *m = modules; *m; m++) {
+        for (const struct lookup_driver *const *d = (*m)->lookups; d && *d; d++) {
+            put_word((*d)->name);
+        }
+    }
+    printf("\n");
+}
+
+/* A driver's name, with the variants that a feature "name/variant" tells. */
+static bool put_driver(void *closure, const char *name, const struct option *rows)
+{
+    (void)closure;
+    (void)rows;
+    put_word(name);
+    size_t n = strlen(name);
+    for (const struct module *const *m = modules; *m; m++) {
+        for (const char *const *f = (*m)->features; f && *f; f++) {
+            if (strncmp(*f, name, n) == 0 && (*f)[n] == '/') {
+                printf("%s", *f + n);
+            }
+        }
+    }
+    return true;
+}
+
+static void put_drivers(const char *heading, enum instance_kind kind)
+{
+    printf("%s:", heading);
+    instance_drivers(modules, kind, put_driver, NULL);
+    printf("\n");
+}
+
+int run_version(struct command *c, const struct config *conf)
+{
+    (void)c;
+    if (conf) {
+        printf("Configuration file is %s\n", conf->file);
+        return 0;
+    }
+    printf("minim version " MINIM_VERSION "\n");
+    put_features();
+    put_lookups();
+    put_drivers("Authenticators", INSTANCE_AUTHENTICATOR);
+    put_drivers("Routers", INSTANCE_ROUTER);
+    put_drivers("Transports", INSTANCE_TRANSPORT);
+    printf("Size of off_t: %zu\n", sizeof(off_t));
+    fflush(stdout);
+    return 0;
+}

@@ -7,35 +7,56 @@
 
 extern const struct module lookup_module;
 
+/* Expands the text of a wildlsearch key; false with a reason. expand/, a higher room, lends it. */
+typedef bool lookup_expander(const struct config *conf, struct pool *pool, struct str text,
+                             struct str *out, struct str *error);
+
+struct lookup_settings {
+    int lookup_open_max;
+    lookup_expander *expander;
+};
+
+const struct lookup_settings *lookup_settings(const struct config *conf);
+void lookup_set_expander(struct config *conf, lookup_expander *expander);
+
 enum lookup_result { LK_FOUND, LK_NOTFOUND, LK_DEFER, LK_ERROR };
 
 /* One call of a driver. */
 struct lookup_call {
     const struct config *conf;
-    struct pool *pool;      /* for the result */
-    struct str file;        /* single-key: absolute file name (untainted); query: "" */
-    struct str key;         /* key or query */
-    struct str options;     /* after the type, "ret=full,..." */
-    struct str data;        /* out: result, untainted where the source is ours */
-    struct str error;       /* out */
-    bool do_cache;          /* out: driver clears it if the result must not be cached */
+    struct pool *pool;  /* for the result */
+    struct str file;    /* single-key: absolute file name (untainted); query: "" */
+    struct str key;     /* key or query */
+    struct str options; /* after the type, "ret=full,..." */
+    struct str data;    /* out: result, untainted where the source is ours */
+    struct str error;   /* out */
+    bool do_cache;      /* out: driver clears it if the result must not be cached */
+};
+
+enum lookup_flags {
+    LOOKUP_SINGLE_KEY = 1,
+    LOOKUP_QUERY = 2,
+    LOOKUP_ABSFILE = 4,     /* the file name must be absolute */
+    LOOKUP_ABSFILEQUERY = 8 /* the query begins with an absolute file name */
 };
 
 struct lookup_driver {
     const char *name;
-    enum { LOOKUP_SINGLE_KEY = 1, LOOKUP_QUERY = 2, LOOKUP_ABSFILE = 4, LOOKUP_ABSFILEQUERY = 8 } flags;
+    unsigned flags; /* enum lookup_flags */
     enum lookup_result (*find)(struct lookup_call *c);
     /* ${quote_NAME:...}; NULL: not quotable (text is returned as is). */
     bool (*quote)(struct pool *pool, struct str s, struct str option, struct str *out);
 };
 
-/* A lookup type as written: "partial0()lsearch*@,ret=key", "net24-iplsearch", "nwildlsearch". */
+enum { LOOKUP_STAR = 1, LOOKUP_STARAT = 2 };
+
+/* A lookup type as written: "partial0()lsearch*@,ret=key", "nwildlsearch". */
 struct lookup_type {
     const struct lookup_driver *driver;
-    int partial;          /* -1: no; else minimum components */
-    struct str affix;     /* of partial, default "*." */
-    enum { LOOKUP_STAR = 1, LOOKUP_STARAT = 2 } star;
-    bool ret_key, ret_full;
+    int partial;      /* -1: no; else minimum components */
+    struct str affix; /* of partial, default "*." */
+    unsigned star; /* LOOKUP_STAR, LOOKUP_STARAT */
+    bool ret_key, no_read; /* ret=key, cache=no_rd */
     struct str options;
 };
 
@@ -44,15 +65,27 @@ bool lookup_parse_type(const struct config *conf, struct pool *pool, struct str 
                        struct lookup_type *out, struct str *error);
 
 /*
+ * The driver of a plain type name for ${quote_NAME:...}; false with a text in *error.
+ */
+bool lookup_parse_name(const struct config *conf, struct pool *pool, struct str name,
+                       const struct lookup_driver **out, struct str *error);
+
+/*
  * Does the lookup, with partial matching and defaults, through the process's cache. matched_key
- * (may be NULL) gets the key that was found (untainted), wild/fixed the parts of a partial match.
+ * (may be NULL) gets the key that was found (untainted), wild/fixed (may be NULL) what $1 and $2
+ * become after a partial or default match, unset if there was none. A query-style lookup takes
+ * the query as key and an empty file. LK_ERROR: it could not be begun (no such file), error says
+ * it all; LK_DEFER: error is the reason and may be empty.
  */
 enum lookup_result lookup_find(const struct config *conf, struct pool *pool,
                                const struct lookup_type *type, struct str file, struct str key,
                                struct str *data, struct str *matched_key, struct str *wild,
                                struct str *fixed, struct str *error);
 
-/* Forgets all cached results and closes files (between messages, after SIGHUP). */
+/*
+ * Forgets all cached results; files stay open, but are compared with the disk before they are used
+ * again (between messages, after SIGHUP).
+ */
 void lookup_tidy(void);
 
 /* ---- hints: retry, wait-TRANSPORT, callout, ratelimit, misc. LMDB under spool_directory/db ---- */

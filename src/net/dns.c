@@ -319,3 +319,15 @@ enum dns_result dns_lookup(const struct config *conf, struct pool *pool, struct 
     const struct dns_question q = {.name = name, .type = type, .dnssec = dnssec};
     return dns_ask(conf, pool, &q, out);
 }
+
+enum dns_result dns_lookup_as(const struct config *conf, struct pool *pool, struct str name,
+                              enum dns_type type, const struct dns_asking *how,
+                              struct dns_answer *out)
+{
+    const struct dns_question q = {.name = name,
+                                   .type = type,
+                                   .dnssec = how->dnssec,
+                                   .retrans = how->retrans,
+                                   .retry = how->retry};
+    return dns_ask(conf, pool, &q, out);
+}

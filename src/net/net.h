@@ -135,6 +135,17 @@ struct dns_answer {
 enum dns_result dns_lookup(const struct config *conf, struct pool *pool, struct str name,
                            enum dns_type type, bool dnssec, struct dns_answer *out);
 
+/* How else a question may be asked. */
+struct dns_asking {
+    bool dnssec;
+    int retrans, retry; /* seconds and times; 0: dns_retrans and dns_retry */
+};
+
+/* dns_lookup() with all that dnsdb lets one choose. */
+enum dns_result dns_lookup_as(const struct config *conf, struct pool *pool, struct str name,
+                              enum dns_type type, const struct dns_asking *how,
+                              struct dns_answer *out);
+
 enum host_find {
     HF_FOUND,
     HF_FOUND_LOCAL,

@@ -23,13 +23,13 @@ bool unit_check_str(struct str got, struct str want, const char *file, int line,
 /* A pool that is emptied after each test. */
 struct pool *unit_pool(void);
 
-#define TEST(id)                                                                                   \
-    static void test_##id(void);                                                                   \
-    __attribute__((constructor)) static void register_##id(void)                                   \
-    {                                                                                              \
-        static struct unit_test t = {#id, __FILE__, test_##id, NULL};                               \
-        unit_register(&t);                                                                         \
-    }                                                                                              \
+#define TEST(id) \
+    static void test_##id(void); \
+    __attribute__((constructor)) static void register_##id(void) \
+    { \
+        static struct unit_test t = {#id, __FILE__, test_##id, NULL}; \
+        unit_register(&t); \
+    } \
     static void test_##id(void)
 
 #define CHECK(cond) unit_check((cond), __FILE__, __LINE__, #cond)

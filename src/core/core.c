@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #define O(field) offsetof(struct core_settings, field)
@@ -114,9 +115,32 @@ static struct str host_name(struct pool *pool)
     return s;
 }
 
+/*
+ * Started by root without exim_user: the first of these users that exists. Nothing works as root
+ * because a configuration says nothing.
+ */
+static bool default_user(struct core_settings *s, struct opt_reader *r)
+{
+    static const char *const names[] = {"minim", "Debian-exim", "exim", "mail"};
+    if (s->exim_user.set || !priv_was_root()) {
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct passwd *p = getpwnam(names[i]);
+        if (p) {
+            s->exim_user = (struct idopt){.set = true, .id = p->pw_uid};
+            return true;
+        }
+    }
+    return opt_error(r, "exim_user must be set: there is no user minim");
+}
+
 static bool finish(struct config *conf, struct opt_reader *r)
 {
     struct core_settings *s = conf->settings[ROOM_CORE];
+    if (!default_user(s, r)) {
+        return false;
+    }
     if (str_unset(s->primary_hostname)) {
         s->primary_hostname = host_name(conf->pool);
     }

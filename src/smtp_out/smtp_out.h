@@ -12,12 +12,19 @@ extern const struct module smtp_out_module;
 
 /* A reply, all lines, code and text; text has its lines joined as Exim logs them ("\n" between). */
 struct smtp_reply {
-    int code;           /* 0: none was read */
-    struct str text;    /* first line's code up to the last line, tainted */
+    int code;        /* 0: none was read */
+    struct str text; /* first line's code up to the last line, tainted */
 };
 
-enum smtp_status { SMTP_OK, SMTP_PERM /* 5xx */, SMTP_TEMP /* 4xx */, SMTP_CLOSED, SMTP_TIMEOUT,
-                   SMTP_IOERROR, SMTP_SYNC /* malformed or unexpected reply */ };
+enum smtp_status {
+    SMTP_OK,
+    SMTP_PERM /* 5xx */,
+    SMTP_TEMP /* 4xx */,
+    SMTP_CLOSED,
+    SMTP_TIMEOUT,
+    SMTP_IOERROR,
+    SMTP_SYNC /* malformed or unexpected reply */
+};
 
 struct smtp_client;
 
@@ -33,21 +40,38 @@ struct smtp_client_opts {
 
 /* Connects, reads the banner, says EHLO (HELO if refused; LHLO). *error tells a failure in Exim's words. */
 enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_opts *o,
-                                  struct smtp_client **c, struct smtp_reply *reply, struct str *error);
+                                  struct smtp_client **c, struct smtp_reply *reply,
+                                  struct str *error);
 
 /* Our end of the connection. */
 void smtp_client_local(const struct smtp_client *c, struct str *addr, int *port);
 
 /* ESMTP extensions the server offered. */
-enum smtp_ext { EXT_SIZE = 1, EXT_PIPELINING = 2, EXT_8BITMIME = 4, EXT_CHUNKING = 8, EXT_DSN = 16,
-                EXT_STARTTLS = 32, EXT_AUTH = 64, EXT_SMTPUTF8 = 128, EXT_PRDR = 256 };
+enum smtp_ext {
+    EXT_SIZE = 1,
+    EXT_PIPELINING = 2,
+    EXT_8BITMIME = 4,
+    EXT_CHUNKING = 8,
+    EXT_DSN = 16,
+    EXT_STARTTLS = 32,
+    EXT_AUTH = 64,
+    EXT_SMTPUTF8 = 128,
+    EXT_PRDR = 256
+};
 unsigned smtp_client_exts(const struct smtp_client *c);
+
+/* The limit the server told with SIZE, in bytes; 0 if none. */
+int64_t smtp_client_size_limit(const struct smtp_client *c);
+
+/* The server's greeting (220 …), in the session's pool, tainted. */
+struct str smtp_client_greeting(const struct smtp_client *c);
 
 /* The stream under the session. */
 struct stream *smtp_client_stream(struct smtp_client *c);
 
 /* Queues a command (CRLF added) without flushing; reads one reply, flushing first. */
-bool smtp_client_cmd(struct smtp_client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool smtp_client_cmd(struct smtp_client *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct smtp_reply *r);
 
 /* Words for a status and the command it answered, as Exim logs them. */

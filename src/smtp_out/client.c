@@ -1,0 +1,276 @@
+/*
+ * The client's side of SMTP (RFC 5321) and LMTP (RFC 2033): connection, greeting, commands and
+ * replies. What a reply means for an address is the caller's business.
+ *
+ * A session lives in the caller's pool and owns its socket until smtp_client_close(). Commands are
+ * gathered until a reply is asked for, so a pipelined group is one write. Texts of replies come
+ * from the network and are tainted.
+ */
+#include "smtp_out/smtp_out.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { REPLY_MAX = 64 * 1024, LINE_MAX_LEN = 16 * 1024, QUIT_WAIT = 1 };
+
+struct smtp_client {
+    struct pool *pool;
+    struct stream *stream;
+    struct smtp_client_opts opts;
+    unsigned exts;
+    int64_t size_limit; /* of SIZE; 0: none told */
+    struct str greeting;
+    struct str local_address;
+    int local_port;
+    int fail_errno;
+};
+
+static const struct {
+    const char *name;
+    enum smtp_ext bit;
+} extensions[] = {
+    {"SIZE", EXT_SIZE},         {"PIPELINING", EXT_PIPELINING}, {"8BITMIME", EXT_8BITMIME},
+    {"CHUNKING", EXT_CHUNKING}, {"DSN", EXT_DSN},               {"STARTTLS", EXT_STARTTLS},
+    {"AUTH", EXT_AUTH},         {"SMTPUTF8", EXT_SMTPUTF8},     {"PRDR", EXT_PRDR},
+};
+
+unsigned smtp_client_exts(const struct smtp_client *c)
+{
+    return c->exts;
+}
+
+struct stream *smtp_client_stream(struct smtp_client *c)
+{
+    return c->stream;
+}
+
+void smtp_client_local(const struct smtp_client *c, struct str *addr, int *port)
+{
+    *addr = c->local_address;
+    *port = c->local_port;
+}
+
+bool smtp_client_cmd(struct smtp_client *c, const char *fmt, ...)
+{
+    va_list ap;
+    struct buf b;
+    va_start(ap, fmt);
+    buf_init(&b, c->pool, REPLY_MAX);
+    buf_vaddf(&b, fmt, ap);
+    va_end(ap);
+    buf_addz(&b, "\r\n");
+    debug("SMTP>> %.*s", STR_ARG(str_rtrim(buf_str(&b))));
+    return stream_puts(c->stream, buf_str(&b));
+}
+
+/* One line without its line end; false at end, error or an overlong line. */
+static bool read_line(struct smtp_client *c, struct buf *line)
+{
+    const char *p;
+    size_t n;
+    buf_cut(line, 0);
+    while (stream_peek(c->stream, &p, &n)) {
+        const char *end = memchr(p, '\n', n);
+        size_t part = end ? (size_t)(end - p) : n;
+        bool ok = buf_add(line, p, part);
+        stream_consume(c->stream, end ? part + 1 : part);
+        if (!ok) {
+            return false;
+        }
+        if (end) {
+            if (line->len && line->p[line->len - 1] == '\r') {
+                buf_cut(line, line->len - 1);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool reply_line_ok(struct str s)
+{
+    return s.len >= 3 && isdigit((unsigned char)s.p[0]) && isdigit((unsigned char)s.p[1]) &&
+           isdigit((unsigned char)s.p[2]) && (s.len == 3 || s.p[3] == ' ' || s.p[3] == '-');
+}
+
+static enum smtp_status broken(struct smtp_client *c, bool overlong)
+{
+    int e = stream_error(c->stream);
+    c->fail_errno = e;
+    return overlong         ? SMTP_SYNC
+           : e == 0         ? SMTP_CLOSED
+           : e == ETIMEDOUT ? SMTP_TIMEOUT
+                            : SMTP_IOERROR;
+}
+
+enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct smtp_reply *r)
+{
+    struct buf text, line;
+    *r = (struct smtp_reply){0, STR("")};
+    stream_timeout(c->stream, timeout);
+    buf_init(&text, c->pool, REPLY_MAX);
+    buf_init(&line, c->pool, LINE_MAX_LEN);
+    text.tainted = true;
+    if (!stream_flush(c->stream)) {
+        return broken(c, false);
+    }
+    for (;;) {
+        if (!read_line(c, &line)) {
+            r->text = buf_str(&text);
+            return broken(c, line.overflow);
+        }
+        struct str s = buf_str(&line);
+        debug("SMTP<< %.*s", STR_ARG(s));
+        bool ok = reply_line_ok(s) && (text.len == 0 || memcmp(text.p, s.p, 3) == 0);
+        buf_addz(&text, text.len ? "\n" : "");
+        buf_adds(&text, s);
+        r->text = buf_str(&text);
+        if (!ok || text.overflow) {
+            return SMTP_SYNC;
+        }
+        if (s.len == 3 || s.p[3] == ' ') {
+            r->code = (s.p[0] - '0') * 100 + (s.p[1] - '0') * 10 + (s.p[2] - '0');
+            return r->code >= 500 ? SMTP_PERM : r->code >= 400 ? SMTP_TEMP : SMTP_OK;
+        }
+    }
+}
+
+/* The keywords of an EHLO reply, its first line left out (RFC 5321 4.1.1.1). */
+static void note_extensions(struct smtp_client *c, struct str reply)
+{
+    struct str line;
+    bool first = true;
+    while (str_next(&reply, '\n', &line)) {
+        struct str rest = str_from(line, 4), word;
+        if (!first && str_next(&rest, ' ', &word)) {
+            for (size_t i = 0; i < ARRAY_LEN(extensions); i++) {
+                c->exts |= str_isi(word, extensions[i].name) ? extensions[i].bit : 0u;
+            }
+            uint64_t n;
+            if (str_isi(word, "SIZE") && str_to_u64(str_trim(rest), 10, &n) && n < INT64_MAX) {
+                c->size_limit = (int64_t)n;
+            }
+        }
+        first = false;
+    }
+    c->exts &= ~((c->opts.avoid_pipelining ? (unsigned)EXT_PIPELINING : 0u) |
+                 (c->opts.avoid_chunking ? (unsigned)EXT_CHUNKING : 0u));
+}
+
+/* EHLO, and HELO where it is refused; LHLO for LMTP. *stage says what was sent last. */
+static enum smtp_status greet(struct smtp_client *c, struct smtp_reply *r, const char **stage)
+{
+    const struct smtp_client_opts *o = &c->opts;
+    enum smtp_status st = SMTP_PERM;
+    *stage = o->lmtp ? "LHLO" : "EHLO";
+    if (o->lmtp || !o->avoid_esmtp) {
+        smtp_client_cmd(c, "%s %.*s", *stage, STR_ARG(o->helo));
+        st = smtp_client_reply(c, o->command_timeout, r);
+        if (st == SMTP_OK) {
+            note_extensions(c, r->text);
+        }
+    }
+    if (st == SMTP_PERM && !o->lmtp) {
+        *stage = "HELO";
+        smtp_client_cmd(c, "HELO %.*s", STR_ARG(o->helo));
+        st = smtp_client_reply(c, o->command_timeout, r);
+    }
+    return st;
+}
+
+static int dial(struct smtp_client *c)
+{
+    const struct smtp_client_opts *o = &c->opts;
+    struct str address = str_dup(c->pool, o->host->address);
+    address.tainted = false;
+    return net_connect(o->interface, address, o->port, o->connect_timeout, o->keepalive);
+}
+
+enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_opts *o,
+                                  struct smtp_client **cp, struct smtp_reply *reply,
+                                  struct str *error)
+{
+    struct smtp_client *c = POOL_NEW(pool, struct smtp_client);
+    const char *stage = "initial connection";
+    *reply = (struct smtp_reply){0, STR("")};
+    *cp = NULL;
+    c->pool = pool;
+    c->opts = *o;
+    int fd = dial(c);
+    if (fd < 0) {
+        c->fail_errno = errno;
+        *error = str_fmt(pool, "%s", strerror(c->fail_errno));
+        errno = c->fail_errno;
+        return c->fail_errno == ETIMEDOUT ? SMTP_TIMEOUT : SMTP_IOERROR;
+    }
+    c->stream = stream_new(pool, fd, fd);
+    net_sock_name(pool, fd, false, &c->local_address, &c->local_port);
+    enum smtp_status st = smtp_client_reply(c, o->command_timeout, reply);
+    if (st == SMTP_OK) {
+        c->greeting = reply->text;
+        st = greet(c, reply, &stage);
+    }
+    if (st == SMTP_OK) {
+        *cp = c;
+        return st;
+    }
+    int e = c->fail_errno;
+    if (!str_is(str_c(stage), "initial connection")) {
+        stage = str_fmt(pool, "%s %.*s", stage, STR_ARG(o->helo)).p;
+    }
+    *error = smtp_client_error(c, pool, st, stage, reply);
+    smtp_client_close(&c, st == SMTP_PERM || st == SMTP_TEMP);
+    errno = e;
+    return st;
+}
+
+struct str smtp_client_error(struct smtp_client *c, struct pool *pool, enum smtp_status st,
+                             const char *stage, const struct smtp_reply *r)
+{
+    struct str shown = str_printable(pool, r->text, false);
+    switch (st) {
+    case SMTP_PERM:
+    case SMTP_TEMP:
+        return str_fmt(pool, "SMTP error from remote mail server after %s: %.*s", stage,
+                       STR_ARG(r->text));
+    case SMTP_TIMEOUT:
+        return str_fmt(pool, "SMTP timeout after %s: %s", stage, strerror(ETIMEDOUT));
+    case SMTP_CLOSED:
+        return str_fmt(pool, "Remote host closed connection in response to %s", stage);
+    case SMTP_SYNC:
+        return str_fmt(pool, "Malformed SMTP reply from %.*s [%.*s] in response to %s: %.*s",
+                       STR_ARG(c->opts.host->name), STR_ARG(c->opts.host->address), stage,
+                       STR_ARG(shown));
+    case SMTP_IOERROR:
+        return str_fmt(pool, "%s: %s", stage, strerror(c->fail_errno));
+    default:
+        return STR("");
+    }
+}
+
+int64_t smtp_client_size_limit(const struct smtp_client *c)
+{
+    return c->size_limit;
+}
+
+struct str smtp_client_greeting(const struct smtp_client *c)
+{
+    return c->greeting;
+}
+
+void smtp_client_close(struct smtp_client **cp, bool quit)
+{
+    struct smtp_client *c = *cp;
+    *cp = NULL;
+    if (!c) {
+        return;
+    }
+    if (quit) {
+        struct smtp_reply ignored;
+        smtp_client_cmd(c, "QUIT");
+        smtp_client_reply(c, QUIT_WAIT, &ignored);
+    }
+    stream_close(&c->stream);
+}

@@ -1,6 +1,9 @@
 /*
  * Makes a configuration that of the process: environment, time zone, file mode mask, log files; and
  * gives up root where the work does not need it.
+ *
+ * A process that was started by root works with the effective rights of exim_user and takes root's
+ * back only between root_take() and root_leave(), so that what it creates belongs to exim_user.
  */
 #include "main/command.h"
 

@@ -84,7 +84,8 @@ struct config_error {
 
 /* What a configuration is read from, and what was wrong with it. */
 struct config_source {
-    struct vec files;     /* const char *; the first that exists; none: the built-in default */
+    struct vec files;     /* const char *; the first that exists; none: the text */
+    struct str text;      /* unset: the built-in default */
     struct strvec define; /* arguments of -D */
     struct pool *pool;    /* of the errors */
     struct config_error *errors, **last;

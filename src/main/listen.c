@@ -1,6 +1,9 @@
 /*
  * Which addresses and ports a daemon listens on: local_interfaces, daemon_smtp_ports and -oX; and
  * the sockets for them, which a reload keeps open where the new configuration wants them as well.
+ *
+ * A plan lives in the pool it was made in. Errors go to the log in Exim's words; the sockets are
+ * not blocking, because several workers are woken for one connection now and then.
  */
 #include "main/daemon.h"
 

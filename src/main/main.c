@@ -1,6 +1,9 @@
 /*
  * minim: reads the command line and the configuration, finds out who calls, and does what was
  * asked for. What needs no recipient's rights runs without root's.
+ *
+ * The exit status is 0 for success, 1 for a command line or configuration that is wrong; each
+ * action has its own beyond that. A wrong configuration is reported with all its errors.
  */
 #include "main/command.h"
 #include "main/reference.h"

@@ -479,6 +479,37 @@ static void define_macros(struct reader *rd)
     }
 }
 
+static bool in_domain_list(const struct config *conf, struct pool *pool, const struct etext *list,
+                           struct str name)
+{
+    struct ectx x;
+    ectx_init(&x, conf, pool);
+    return match_domain(&x, list, name, NULL) == MATCH_YES;
+}
+
+/* The value of an option that is expanded once, when the configuration is read. */
+static struct str expand_now(struct reader *rd, const char *name, const struct etext *text)
+{
+    struct ectx x;
+    struct str value = STR_NONE;
+    ectx_init(&x, rd->conf, rd->conf->pool);
+    if (!expand_option(&x, text, &value)) {
+        opt_error(&rd->opt, "failed to expand %s \"%.*s\": %.*s", name, STR_ARG(text->text),
+                  STR_ARG(x.error));
+    }
+    return value;
+}
+
+static void expand_settings(struct reader *rd)
+{
+    const struct net_settings *net = net_settings(rd->conf);
+    const struct etext *log = &core_settings(rd->conf)->log_file_path;
+    rd->conf->log_path = expand_now(rd, "log_file_path", log);
+    net_set_matcher(rd->conf, in_domain_list);
+    net_set_local(rd->conf, expand_now(rd, "local_interfaces", &net->local_interfaces),
+                  expand_now(rd, "extra_local_interfaces", &net->extra_local_interfaces));
+}
+
 /* Checks and derived settings, once all sections are read. */
 static void finish(struct reader *rd)
 {
@@ -492,6 +523,8 @@ static void finish(struct reader *rd)
     route_link(rd->conf, &rd->opt);
     reader_nowhere(rd);
     acl_link(rd->conf, &rd->opt);
+    reader_nowhere(rd);
+    expand_settings(rd);
 }
 
 /* The file to read; NULL for the built-in text, unset with an error if none of several is there. */
@@ -510,7 +543,9 @@ struct config *config_read(struct config_source *src)
 {
     struct reader rd;
     const char *file = choose_file(src);
-    struct str text = file ? STR_NONE : str_c(default_configuration);
+    struct str text = file                   ? STR_NONE
+                      : str_unset(src->text) ? str_c(default_configuration)
+                                             : src->text;
     reader_init(&rd, src, file ? file : "built-in");
     define_macros(&rd);
     rd.lines = lines_open(&rd.opt, &rd.macros, rd.conf->file, text);

@@ -5,7 +5,7 @@
  */
 #include "main/reference.h"
 
-#include "main/main.h"
+#include "main/internal.h"
 
 #include <stdio.h>
 
@@ -100,8 +100,9 @@ static void put_table(FILE *out, const char *title, const struct option *table)
     }
 }
 
-static void put_unsupported(FILE *out, const char *title, const struct option *table)
+static void put_unsupported(void *closure, const char *title, const struct option *table)
 {
+    FILE *out = closure;
     bool first = true;
     for (const struct option *o = table; o && o->type != OPT_END; o++) {
         if (o->type == OPT_UNSUPPORTED) {
@@ -117,33 +118,32 @@ static void put_unsupported(FILE *out, const char *title, const struct option *t
     }
 }
 
-static void put_drivers(FILE *out, const struct module *m,
-                        void (*put)(FILE *, const char *, const struct option *))
+static void put_drivers(FILE *out, const struct module *m)
 {
     char title[128];
     for (size_t i = 0; m->routers && m->routers[i]; i++) {
         snprintf(title, sizeof title, "Router `%s`", m->routers[i]->name);
-        put(out, title, m->routers[i]->options);
+        put_table(out, title, m->routers[i]->options);
     }
     for (size_t i = 0; m->transports && m->transports[i]; i++) {
         snprintf(title, sizeof title, "Transport `%s`", m->transports[i]->name);
-        put(out, title, m->transports[i]->options);
+        put_table(out, title, m->transports[i]->options);
     }
 }
 
-static void put_all(FILE *out, void (*put)(FILE *, const char *, const struct option *))
+static void put_all(FILE *out)
 {
     char title[128];
     for (size_t i = 0; modules[i]; i++) {
         if (modules[i]->options) {
             snprintf(title, sizeof title, "Main options of `%s`", modules[i]->name);
-            put(out, title, modules[i]->options);
+            put_table(out, title, modules[i]->options);
         }
     }
-    put(out, "Options of every router", router_options);
-    put(out, "Options of every transport", transport_options);
+    put_table(out, "Options of every router", router_options);
+    put_table(out, "Options of every transport", transport_options);
     for (size_t i = 0; modules[i]; i++) {
-        put_drivers(out, modules[i], put);
+        put_drivers(out, modules[i]);
     }
 }
 
@@ -155,9 +155,9 @@ void reference_print(FILE *out)
         "Options are grouped by the room of the source that uses them; in a configuration the main\n"
         "options stand before the first `begin`, in any order.\n",
         out);
-    put_all(out, put_table);
+    put_all(out);
     fputs("\n## Known to Exim, not supported by this version\n\n"
           "Setting one of these is a configuration error that names it.\n",
           out);
-    put_all(out, put_unsupported);
+    unsupported_each(put_unsupported, out);
 }

@@ -1,6 +1,8 @@
 /*
- * -bV: what this program is and has, in Exim's form, from the rows of the modules. Printed before
- * the configuration is read; the file's name follows once that succeeded.
+ * -bV: what this program is and has, in Exim's form, from the rows of the modules.
+ *
+ * Printed before the configuration is read, as Exim does; the file's name follows once that has
+ * succeeded. Test suites learn from these lines what they can ask for.
  */
 #include "main/command.h"
 

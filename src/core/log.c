@@ -37,7 +37,7 @@ static struct {
         time_t checked;
         struct str name;
     } file[FILE_COUNT];
-    bool debugging;
+    bool debugging, on_stderr;
 } state = {.file = {{.fd = -1}, {.fd = -1}, {.fd = -1}}};
 
 static uint64_t default_selectors(void)
@@ -266,7 +266,10 @@ static void emit(unsigned where, struct str text, struct str body)
     struct str pid = log_wants(LS_pid) ? str_fmt(pool, " [%ld]", (long)getpid()) : STR("");
     struct str date = time_log(pool, now, log_wants(LS_millisec), state.timezone, false);
     struct str line = STR_CAT(pool, date, pid, STR(" "), plain, STR("\n"));
-    if (!state.ready) {
+    if (!state.ready || state.on_stderr) {
+        if (state.on_stderr) {
+            line = STR_CAT(pool, STR("LOG: "), plain, STR("\n"));
+        }
         fprintf(stderr, "%.*s", STR_ARG(line));
         pool_free(&pool);
         return;
@@ -326,6 +329,11 @@ void log_reject_with(const struct message *m, struct str line, struct str body)
     }
     emit(LOG_MAIN | LOG_REJECT, text, body);
     pool_free(&pool);
+}
+
+void log_to_stderr(bool on)
+{
+    state.on_stderr = on;
 }
 
 void log_close(void)

@@ -82,6 +82,9 @@ void log_msg(unsigned where, const struct message *m, const char *fmt, ...)
 /* Several lines as one entry of the reject log: `body` follows the line, then a dashed rule. */
 void log_reject_with(const struct message *m, struct str line, struct str body);
 
+/* Host checking (-bh): lines go to standard error, after "LOG:", and to no file. */
+void log_to_stderr(bool on);
+
 /* Closes the files, so that the next line opens them again (rotation, SIGHUP, fork). */
 void log_close(void);
 

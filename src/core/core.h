@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "core/config.h"
+#include "core/hand.h"
 #include "core/log.h"
 #include "core/module.h"
 #include "core/option.h"

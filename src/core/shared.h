@@ -172,7 +172,7 @@ struct address {
     bool one_time_done, verified_local, unseen_child;
     bool hide_child;     /* bounces name the envelope recipient instead */
     bool log_as_local;   /* router's choice for log lines */
-    bool copied_routing; /* same_domain_copy_routing: hosts came from another address */
+    bool share_routing; /* same_domain_copy_routing: its hosts are good for the whole domain */
     bool defer_for_host_retry;
     int child_count; /* children not finished yet */
     int dsn_flags;   /* enum dsn_notify bits */

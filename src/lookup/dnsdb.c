@@ -226,7 +226,7 @@ static void add_tlsa(struct query *q, const struct dns_rr *r)
 static void add_soa(struct query *q, const struct dns_rr *r)
 {
     buf_adds(&q->out, r->name);
-    if (str_unset(q->field)) {
+    if (str_empty(q->field)) {
         return;
     }
     add_field(q, r->soa_rname);

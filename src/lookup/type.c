@@ -27,6 +27,18 @@ struct str lookup_option(struct str options, const char *name)
     return STR_NONE;
 }
 
+/* True if the options hold exactly this item. */
+static bool has_item(struct str options, const char *what)
+{
+    struct str item;
+    while (str_next(&options, ',', &item)) {
+        if (str_is(str_trim(item), what)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool fail(struct pool *pool, struct str *error, const char *fmt, struct str what)
     __attribute__((format(printf, 3, 0)));
 
@@ -94,8 +106,8 @@ bool lookup_parse_type(const struct config *conf, struct pool *pool, struct str 
     struct str s = str_trim(comma < 0 ? text : str_sub(text, 0, (size_t)comma)), whole = s;
     *out = (struct lookup_type){.partial = -1};
     out->options = comma < 0 ? STR("") : str_trim(str_from(text, (size_t)comma + 1));
-    out->ret_key = str_is(lookup_option(out->options, "ret"), "key");
-    out->no_read = str_is(lookup_option(out->options, "cache"), "no_rd");
+    out->ret_key = has_item(out->options, "ret=key");
+    out->no_read = has_item(out->options, "cache=no_rd");
     if (str_starts(s, "partial") && !parse_partial(&s, out)) {
         return fail(pool, error, "format error in lookup type \"%.*s\"", whole);
     }

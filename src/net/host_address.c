@@ -19,9 +19,45 @@ struct collecting {
     bool dropped; /* an address was refused by opts->drop */
 };
 
-/* Adds an address; the ones of its family before it (from *start) are mixed with it at random. */
-static void collect(struct collecting *c, struct str address, struct host **start, unsigned nth)
+/* A random one of the hosts from *start to h changes its address with h. */
+static void mix_in(struct host **start, struct host *h)
 {
+    uint32_t n = 1;
+    *start = *start ? *start : h;
+    for (const struct host *each = *start; each != h; each = each->next) {
+        n++;
+    }
+    struct host *other = *start;
+    for (uint32_t skip = net_random(n); skip; skip--) {
+        other = other->next;
+    }
+    struct str swap = other->address;
+    other->address = h->address;
+    h->address = swap;
+}
+
+static bool has(const struct collecting *c, struct str address)
+{
+    for (const struct host *h = c->first; !str_unset(h->address); h = h->next) {
+        if (str_eq(h->address, address)) {
+            return true;
+        }
+        if (h == c->last) {
+            break;
+        }
+    }
+    return false;
+}
+
+/*
+ * Adds an address. Where an order is to be drawn (*start: the first host of the family, NULL at its
+ * beginning) it changes places with one of its family.
+ */
+static void collect(struct collecting *c, struct str address, struct host **start)
+{
+    if (has(c, address)) {
+        return;
+    }
     if (c->opts->drop && c->opts->drop(c->opts->closure, c->first->name, address)) {
         c->dropped = true;
         return;
@@ -35,28 +71,16 @@ static void collect(struct collecting *c, struct str address, struct host **star
     }
     c->last = h;
     h->address = address;
-    *start = *start ? *start : h;
-    struct host *other = *start;
-    for (uint32_t skip = net_random(nth + 1); skip && other != h; skip--) {
-        other = other->next;
+    if (start) {
+        mix_in(start, h);
     }
-    struct str swap = other->address;
-    other->address = h->address;
-    h->address = swap;
 }
 
 static void collect_answer(struct collecting *c, const struct dns_answer *a)
 {
     struct host *start = NULL;
-    unsigned nth = 0;
     for (size_t i = 0; i < a->n; i++) {
-        size_t before = 0;
-        while (before < i && memcmp(&a->rr[before].ip, &a->rr[i].ip, sizeof a->rr[i].ip) != 0) {
-            before++;
-        }
-        if (before == i) {
-            collect(c, ip_text(c->pool, &a->rr[i].ip), &start, nth++);
-        }
+        collect(c, ip_text(c->pool, &a->rr[i].ip), &start);
     }
 }
 
@@ -92,11 +116,10 @@ enum host_find dns_set_address(const struct config *conf, struct pool *pool, str
                              .qualify_single = opts->qualify_single,
                              .search_parents = opts->search_parents};
     struct dns_answer a, named = {0};
-    struct host *start = NULL;
     bool again = false, unsafe = false;
     h->address = STR_NONE;
     if (literal) {
-        collect(&c, h->name, &start, 0);
+        collect(&c, h->name, NULL);
         h->why = c.dropped ? WHY_IGNORED : h->why;
         return c.dropped ? HF_FAILED : HF_FOUND;
     }
@@ -134,15 +157,13 @@ static bool collect_system(struct collecting *c, const char *name, int family, s
 {
     struct hostent he, *found = NULL;
     char space[16384];
-    struct host *start = NULL;
-    unsigned nth = 0;
     if (gethostbyname2_r(name, family, &he, space, sizeof space, &found, error) != 0 || !found) {
         return false;
     }
     for (char **p = he.h_addr_list; *p; p++) {
         struct ip ip = {.family = family};
         memcpy(ip.b, *p, family == AF_INET ? 4 : 16);
-        collect(c, ip_text(c->pool, &ip), &start, nth++);
+        collect(c, ip_text(c->pool, &ip), NULL);
     }
     if (str_unset(*canon)) {
         *canon = str_taint(str_dup(c->pool, str_c(he.h_name)));

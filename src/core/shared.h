@@ -16,7 +16,6 @@ struct stream;
 struct spool_file;
 struct spool_writer;
 struct acl_message;
-struct acl_session;
 struct queue_note;
 struct delivery;
 
@@ -320,7 +319,7 @@ struct session {
     struct str proxy_local_address, proxy_external_address;
     int proxy_local_port, proxy_external_port;
     struct strvec acl_stack;
-    struct acl_session *acl; /* what ACLs noted for this connection; acl/ makes it on demand */
+    struct strvec rates_done; /* ratelimit per_conn: what was counted already, see acl/ratelimit.c */
     bool no_multiline_responses, no_delay_flush, no_callout_flush, allow_unadvertised_auth;
     bool pipelining_advertised, pipelining_used, enforce_sync;
 };

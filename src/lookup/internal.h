@@ -10,9 +10,9 @@ struct pcre2_real_code_8;
 
 /* One keyed line of a text file with its continuation lines. */
 struct text_entry {
-    struct str key;  /* quotes and escapes undone */
-    struct str rest; /* what follows the key on its line, up to the line's end */
-    struct str more; /* the continuation lines */
+    struct str key;                 /* quotes and escapes undone */
+    struct str rest;                /* what follows the key on its line, up to the line's end */
+    struct str more;                /* the continuation lines */
     struct pcre2_real_code_8 *code; /* of a key that is a regular expression; made on first use */
 };
 
@@ -46,8 +46,10 @@ void lookup_file_parse(struct lookup_file *f, struct str text);
 /* The data of an entry as lookups return it; full puts the key and its separator in front. */
 struct str text_entry_data(struct pool *pool, const struct text_entry *e, bool full);
 
-/* Notes that files must be compared with the disk before they are used again; closes all of them. */
+/* Notes that files must be compared with the disk before they are used again. */
 void lookup_files_recheck(void);
+
+/* Closes all of them. */
 void lookup_files_close(void);
 
 /* The value of name=value among comma-separated options; unset if it is not there. */

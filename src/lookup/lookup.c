@@ -1,5 +1,8 @@
 /*
- * The lookup module: its drivers and options.
+ * The lookup module: its drivers, options and variables.
+ *
+ * Drivers of other rooms are found through the configuration's modules as well, so this list is
+ * only of those that live here. Settings belong to the configuration.
  */
 #include "lookup/internal.h"
 

@@ -16,7 +16,10 @@ struct lookup_settings {
     lookup_expander *expander;
 };
 
+/* The settings of lookup. */
 const struct lookup_settings *lookup_settings(const struct config *conf);
+
+/* Lends the expander to a configuration that is being read; without one keys are not expanded. */
 void lookup_set_expander(struct config *conf, lookup_expander *expander);
 
 enum lookup_result { LK_FOUND, LK_NOTFOUND, LK_DEFER, LK_ERROR };
@@ -53,9 +56,9 @@ enum { LOOKUP_STAR = 1, LOOKUP_STARAT = 2 };
 /* A lookup type as written: "partial0()lsearch*@,ret=key", "nwildlsearch". */
 struct lookup_type {
     const struct lookup_driver *driver;
-    int partial;      /* -1: no; else minimum components */
-    struct str affix; /* of partial, default "*." */
-    unsigned star; /* LOOKUP_STAR, LOOKUP_STARAT */
+    int partial;           /* -1: no; else minimum components */
+    struct str affix;      /* of partial, default "*." */
+    unsigned star;         /* LOOKUP_STAR, LOOKUP_STARAT */
     bool ret_key, no_read; /* ret=key, cache=no_rd */
     struct str options;
 };
@@ -98,7 +101,11 @@ struct hints *hints_open(const struct config *conf, const char *name);
 
 /* Reads a record into the pool; false if there is none. Data is tainted. */
 bool hints_get(struct hints *h, struct pool *pool, struct str key, struct str *data);
+
+/* Writes or replaces a record; false (nothing is written) if it cannot. The key must not be empty. */
 bool hints_put(struct hints *h, struct str key, struct str data);
+
+/* Deletes a record; that there is none is success. */
 bool hints_del(struct hints *h, struct str key);
 
 /* Calls f for each record in key order until it returns false. */
@@ -112,6 +119,7 @@ void hints_each(struct hints *h, struct pool *pool,
 bool hints_update(struct hints *h, struct pool *pool, struct str key,
                   struct str (*f)(void *closure, struct pool *pool, struct str old), void *closure);
 
+/* Closes what this process has opened; handles are void afterwards. */
 void hints_close_all(void);
 
 #endif

@@ -31,7 +31,10 @@ struct net_settings {
     net_matcher *matcher;
 };
 
+/* The settings of net. */
 const struct net_settings *net_settings(const struct config *conf);
+
+/* Lends the matcher to a configuration that is being read; without one no list matches. */
 void net_set_matcher(struct config *conf, net_matcher *matcher);
 
 /* Hands in local_interfaces and extra_local_interfaces, expanded, if they hold a `$`. */
@@ -229,8 +232,9 @@ struct stream *stream_new(struct pool *pool, int in_fd, int out_fd);
 /* Seconds each following wait may take; 0 none. */
 void stream_timeout(struct stream *s, int seconds);
 
-/* Next byte, or STREAM_EOF / STREAM_ERROR (errno; ETIMEDOUT). */
 enum { STREAM_EOF = -1, STREAM_ERROR = -2 };
+
+/* Next byte, or STREAM_EOF / STREAM_ERROR (errno; ETIMEDOUT). */
 int stream_getc(struct stream *s);
 
 /* Puts the last byte back (one is always possible). */
@@ -241,6 +245,8 @@ void stream_ungetc(struct stream *s, int c);
  * stream_consume(). Returns false at end or error (stream_error tells).
  */
 bool stream_peek(struct stream *s, const char **p, size_t *n);
+
+/* Takes n bytes of what was peeked at. */
 void stream_consume(struct stream *s, size_t n);
 
 /* True if input is waiting: buffered, or readable at once. */
@@ -254,7 +260,11 @@ int stream_error(const struct stream *s);
 
 /* Adds to the output buffer; written when full or flushed. False once an error happened. */
 bool stream_write(struct stream *s, const char *p, size_t n);
+
+/* The same for a string. */
 bool stream_puts(struct stream *s, struct str text);
+
+/* Writes what is buffered. False once an error happened. */
 bool stream_flush(struct stream *s);
 
 /* Descriptor for polling; -1 if none. */

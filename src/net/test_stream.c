@@ -136,8 +136,8 @@ TEST(stream_filters)
 TEST(connect_and_listen)
 {
     struct ip ip;
-    struct str addr;
-    int port, peer_port;
+    struct str addr = STR_NONE;
+    int port = 0, peer_port = 0;
     CHECK(ip_parse(STR("127.0.0.1"), &ip));
     int l = net_listen(&ip, 0, 5);
     CHECK(l >= 0 && net_sock_name(unit_pool(), l, false, &addr, &port));

@@ -122,13 +122,36 @@ static bool put_one_main(const struct printing *p, struct str name)
 
 /* ---- instances ---- */
 
+static int by_option_name(const void *a, const void *b)
+{
+    const struct option *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* A table in the order of names; the generic one with the name of the driver among them. */
 static void put_rows(const struct printing *p, const struct instance *i, const struct option *rows,
                      const void *base)
 {
+    static const struct option driver = {.name = "driver", .type = OPT_STRING};
+    struct vec sorted = {.pool = p->c->pool};
+    if (base == i->base) {
+        vec_push(&sorted, (void *)(uintptr_t)&driver);
+    }
     for (; rows && rows->type != OPT_END; rows++) {
         if (is_real(rows) && strcmp(rows->name, "driver") != 0) {
-            struct str key = hidden_key(p->c->pool, i, str_c(rows->name));
-            put_option(p, rows, base, is_hidden(p->conf, key));
+            vec_push(&sorted, (void *)(uintptr_t)rows);
+        }
+    }
+    if (sorted.n) {
+        qsort(sorted.v, sorted.n, sizeof *sorted.v, by_option_name);
+    }
+    for (size_t k = 0; k < sorted.n; k++) {
+        const struct option *row = sorted.v[k];
+        if (row == &driver) {
+            printf(p->c->names_only ? "%s\n" : "driver = %s\n", i->driver);
+        } else {
+            put_option(p, row, base,
+                       is_hidden(p->conf, hidden_key(p->c->pool, i, str_c(row->name))));
         }
     }
 }
@@ -143,7 +166,6 @@ static bool put_instance(void *closure, const struct instance *i)
         printf("\n%.*s %s:\n", STR_ARG(i->name), instance_classes[i->kind].word);
     }
     p->found = true;
-    printf(p->c->names_only ? "%s\n" : "driver = %s\n", i->driver);
     put_rows(p, i, instance_classes[i->kind].generic, i->base);
     put_rows(p, i, i->options, i->opts);
     return true;

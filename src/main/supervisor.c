@@ -194,12 +194,12 @@ static void child_ended(struct supervisor *s, pid_t pid, int status)
         log_write(LOG_MAIN, "pid %d: %s died of signal %d", (int)pid, job_names[slot->job],
                   WTERMSIG(status));
     }
-    bool bad = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
-    if (bad && now - slot->started < YOUNG_MS) {
+    bool young = slot->job != JOB_QUEUE_RUN && now - slot->started < YOUNG_MS;
+    if (young && slot->generation == s->generation) {
         s->backoff = s->backoff ? s->backoff * 2 : 100;
         s->backoff = s->backoff > MAX_BACKOFF_MS ? MAX_BACKOFF_MS : s->backoff;
         s->fork_after = now + s->backoff;
-    } else if (!bad) {
+    } else {
         s->backoff = 0;
     }
     slot->job = JOB_NONE;

@@ -12,7 +12,7 @@ WARN     = -Wall -Wextra -Wshadow -Werror -Wstrict-prototypes -Wmissing-prototyp
 HARDEN   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS   ?= -O2 -g
 ALLFLAGS = $(CSTD) $(WARN) $(CFLAGS) -Isrc -MMD -MP
-LIBS     = -lpcre2-8 -llmdb -lidn2 -lcrypt -lresolv
+LIBS     = -lpcre2-8 -llmdb -lidn2 -lcrypt -lresolv -lm
 ASAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 DEPS     = gcc clang make perl iproute2 libnet-ssleay-perl faketime swaks valgrind clang-format cppcheck universal-ctags pkg-config \

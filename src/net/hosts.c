@@ -273,7 +273,11 @@ static enum host_find find_all(struct finding *f, const struct candidate *c, siz
     drop_duplicates(&f->list);
     prefer_ipv6(&f->list);
     bool usable = any_usable(&f->list) && !f->insecure;
+    size_t before = f->list.n;
     bool ours = cut_at_local(f->conf, &f->list);
+    if (f->opts->local_cut && f->list.n != before) {
+        *f->opts->local_cut = true;
+    }
     *hosts = link_up(&f->list);
     if (ours) {
         return HF_FOUND_LOCAL;

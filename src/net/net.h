@@ -168,6 +168,7 @@ struct host_find_opts {
     /* Filter for addresses (ignore_target_hosts): true drops it. May be NULL. */
     bool (*drop)(void *closure, struct str name, struct str address);
     void *closure;
+    bool *local_cut; /* set if hosts were cut off because one is ours; NULL: nobody asks */
 };
 
 /*

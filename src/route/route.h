@@ -56,13 +56,14 @@ struct router {
         ignore_target_hosts, local_parts, senders, transport_home_directory;
     struct etext more, unseen, transport_text;
     struct etexts condition, headers_add, headers_remove, require_files;
-    struct etexts set;   /* values of the variables to set */
+    struct etexts set; /* values of the variables to set */
     struct str *set_names;
     struct str fallback_text, pass_router_text, redirect_router_text, self_text, local_part_prefix,
         local_part_suffix;
     struct idopt user, group;
     bool user_gid_known; /* user is fixed and its login group was found */
     uint32_t user_gid;
+    bool no_repeat; /* skipped for all descendants of what it generated (repeat_use = false) */
     bool address_test, caseful_local_part, check_local_user, disable_logging, dsn_lasthop, expn,
         fail_verify, fail_verify_recipient, fail_verify_sender, initgroups, log_as_local,
         log_as_local_set, pass_on_timeout, prefix_optional, retry_use_local_part,
@@ -76,8 +77,8 @@ struct router {
         SELF_SEND,
         SELF_REROUTE
     } self;
-    struct str self_domain; /* of reroute: */
-    bool self_rewrite;      /* reroute: rewrite: */
+    struct str self_domain;            /* of reroute: */
+    bool self_rewrite;                 /* reroute: rewrite: */
     const struct transport *transport; /* when the name is fixed */
     const struct router *pass_router, *redirect_router;
 };
@@ -102,7 +103,10 @@ enum route_purpose {
     ROUTE_EXPN
 };
 
-/* One routing job: context for expansions, and the lists that results are put on. */
+/*
+ * One routing job: context for expansions, and the lists that results are put on. A result is put
+ * at the front of its list; the children of a redirection stand in order, as a group.
+ */
 struct route_job {
     struct ectx *x;
     struct address *local, *remote; /* ready for transport */
@@ -110,7 +114,6 @@ struct route_job {
     struct address *succeeded;      /* blackholed */
     struct address *failed, *deferred;
     enum route_purpose why;
-    /* Tells whether an address may be tried (retry times); NULL: always. Set by queue/. */
     struct address *waiting; /* the caller's unrouted addresses, for same_domain_copy_routing */
 };
 
@@ -122,9 +125,9 @@ struct router_driver {
     bool (*init)(struct opt_reader *r, struct router *router);
     enum route_result (*route)(struct route_job *job, const struct router *router,
                                struct address *a);
-    bool no_transport;     /* chooses transports by options of its own */
-    bool wants_transport;  /* the generic option must be set unless verify_only is */
-    bool log_as_local;     /* default of that option */
+    bool no_transport;    /* chooses transports by options of its own */
+    bool wants_transport; /* the generic option must be set unless verify_only is */
+    bool log_as_local;    /* default of that option */
     /* Resolves transport names of its own once all sections are read. May be NULL. */
     bool (*link)(struct opt_reader *r, struct router *router);
 };

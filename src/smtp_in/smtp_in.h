@@ -19,18 +19,25 @@ void smtp_in_serve(const struct config *conf, const struct smtp_peer *peer);
 /* A local submission: the sendmail command, -bs or -bS, as the caller's arguments say. */
 struct submission {
     enum { SUBMIT_MESSAGE, SUBMIT_BS, SUBMIT_BATCH, SUBMIT_HOST_CHECK /* -bh */ } mode;
-    int in, out, err;             /* descriptors of the caller */
-    uint32_t uid, gid;            /* the caller, as the kernel says */
-    struct strvec recipients;     /* arguments */
-    bool extract;                 /* -t */
-    bool dot_ends;                /* false: -i, -oi */
-    struct str sender;            /* -f; unset if none; "<>" allowed */
+    int in, out, err;         /* descriptors of the caller */
+    uint32_t uid, gid;        /* the caller, as the kernel says */
+    struct strvec recipients; /* arguments */
+    bool extract;             /* -t */
+    bool dot_ends;            /* false: -i, -oi */
+    struct str sender;        /* -f; unset if none; "<>" allowed */
     bool sender_set;
-    struct str full_name;         /* -F */
-    struct str protocol;          /* -oMr */
-    struct str host_address, host_name, interface_address, ident, auth_id, auth_sender, auth_mechanism; /* -oM* */
-    enum queue_how how;           /* -od */
-    enum { ERRORS_PRINT, ERRORS_MAIL, ERRORS_MAIL_EXIT0, ERRORS_QUIET, ERRORS_WRITE } errors; /* -oe */
+    struct str full_name; /* -F */
+    struct str protocol;  /* -oMr */
+    struct str host_address, host_name, interface_address, ident, auth_id, auth_sender,
+        auth_mechanism; /* -oM* */
+    enum queue_how how; /* -od */
+    enum {
+        ERRORS_PRINT,
+        ERRORS_MAIL,
+        ERRORS_MAIL_EXIT0,
+        ERRORS_QUIET,
+        ERRORS_WRITE
+    } errors; /* -oe */
     bool how_set, trusted, admin, qualify_no, metoo;
     struct str caller;            /* --caller LOGIN from a trusted caller */
     int receive_timeout;          /* -or, seconds; -1: the option's */

@@ -1,0 +1,143 @@
+/*
+ * The callout cache: a record per domain (does it take mail, random local parts, postmaster) and one
+ * per address (with the sender, where that was not empty), in the hints database "callout".
+ *
+ * A hint and no more: without the database every callout is made. A record is one line of numbers,
+ * a time before each fact.
+ */
+#include "acl/callout.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct domain_record {
+    int64_t when, random_when, postmaster_when;
+    int result, random, postmaster;
+};
+
+static bool get_domain(struct hints *db, struct pool *pool, struct str domain,
+                       struct domain_record *r)
+{
+    struct str data;
+    *r = (struct domain_record){0};
+    return hints_get(db, pool, domain, &data) &&
+           sscanf(str_cstr(pool, data), "%" SCNd64 " %d %" SCNd64 " %d %" SCNd64 " %d", &r->when,
+                  &r->result, &r->random_when, &r->random, &r->postmaster_when,
+                  &r->postmaster) == 6;
+}
+
+static struct str address_key(struct pool *pool, const struct address *a, struct str mailfrom)
+{
+    return str_empty(mailfrom) ? a->address
+                               : STR_CAT(pool, a->address, STR("/<"), mailfrom, STR(">"));
+}
+
+static bool fresh(int64_t when, int fact, int positive, int negative)
+{
+    bool bad = fact == CALLOUT_NO || fact == CALLOUT_REJECTS || fact == CALLOUT_REJECTS_NULL;
+    return fact != CALLOUT_UNKNOWN && time(NULL) - when <= (bad ? negative : positive);
+}
+
+static enum verify_result failed(struct ectx *x, struct address *a, bool is_sender, const char *why,
+                                 const char *text)
+{
+    struct acl_message *note = acl_note(x->msg);
+    *(is_sender ? &note->sender_verify_failure : &note->recipient_verify_failure) = str_c(why);
+    a->message = a->user_message = str_c(text);
+    return VERIFY_FAIL;
+}
+
+/* What the domain's record says. True if that decides. */
+static bool domain_decides(struct ectx *x, struct address *a, bool is_sender,
+                           const struct callout *c, struct str mailfrom,
+                           const struct callout_known *k, enum verify_result *rc)
+{
+    static const char reused[] = "(result of an earlier callout reused).";
+    if (k->domain == CALLOUT_REJECTS ||
+        (k->domain == CALLOUT_REJECTS_NULL && str_empty(mailfrom))) {
+        acl_note(x->msg)->null_sender_fail = true;
+        *rc = failed(x, a, is_sender, "mail", reused);
+        return true;
+    }
+    if (c->random && k->random == CALLOUT_YES) {
+        *rc = VERIFY_OK;
+        return true;
+    }
+    if (c->postmaster && k->postmaster == CALLOUT_NO) {
+        acl_note(x->msg)->pm_fail = true;
+        *rc = failed(x, a, is_sender, "postmaster", reused);
+        return true;
+    }
+    return false;
+}
+
+bool callout_cached(struct ectx *x, struct address *a, bool is_sender, const struct callout *c,
+                    struct str mailfrom, struct callout_known *known, enum verify_result *rc)
+{
+    const struct acl_settings *set = acl_settings(x->conf);
+    struct domain_record r;
+    struct str data;
+    *known = (struct callout_known){0};
+    struct hints *db = c->no_cache ? NULL : hints_open(x->conf, "callout");
+    if (!db) {
+        return false;
+    }
+    if (get_domain(db, x->pool, a->domain, &r)) {
+        int pos = set->callout_domain_positive_expire, neg = set->callout_domain_negative_expire;
+        known->domain =
+            fresh(r.when, r.result, pos, neg) ? (enum callout_fact)r.result : CALLOUT_UNKNOWN;
+        known->random = fresh(r.random_when, r.random, pos, pos) ? (enum callout_fact)r.random
+                                                                 : CALLOUT_UNKNOWN;
+        known->postmaster = fresh(r.postmaster_when, r.postmaster, pos, neg)
+                                ? (enum callout_fact)r.postmaster
+                                : CALLOUT_UNKNOWN;
+    }
+    if (domain_decides(x, a, is_sender, c, mailfrom, known, rc)) {
+        return true;
+    }
+    int64_t when;
+    int fact;
+    if (!hints_get(db, x->pool, address_key(x->pool, a, mailfrom), &data) ||
+        sscanf(str_cstr(x->pool, data), "%" SCNd64 " %d", &when, &fact) != 2 ||
+        !fresh(when, fact, set->callout_positive_expire, set->callout_negative_expire)) {
+        return false;
+    }
+    if (fact == CALLOUT_NO) {
+        *rc =
+            failed(x, a, is_sender, "recipient", "Previous (cached) callout verification failure");
+        return true;
+    }
+    *rc = VERIFY_OK;
+    return !c->postmaster || known->postmaster == CALLOUT_YES;
+}
+
+void callout_remember(struct ectx *x, const struct address *a, const struct callout *c,
+                      struct str mailfrom, const struct callout_known *k)
+{
+    struct domain_record r;
+    struct hints *db = c->no_cache ? NULL : hints_open(x->conf, "callout");
+    if (!db) {
+        return;
+    }
+    int64_t now = time(NULL);
+    get_domain(db, x->pool, a->domain, &r);
+    if (k->domain != CALLOUT_UNKNOWN) {
+        r.when = now;
+        r.result = k->domain;
+    }
+    if (k->random != CALLOUT_UNKNOWN) {
+        r.random_when = now;
+        r.random = k->random;
+    }
+    if (k->postmaster != CALLOUT_UNKNOWN) {
+        r.postmaster_when = now;
+        r.postmaster = k->postmaster;
+    }
+    hints_put(db, a->domain,
+              str_fmt(x->pool, "%" PRId64 " %d %" PRId64 " %d %" PRId64 " %d", r.when, r.result,
+                      r.random_when, r.random, r.postmaster_when, r.postmaster));
+    if (k->address != CALLOUT_UNKNOWN) {
+        hints_put(db, address_key(x->pool, a, mailfrom),
+                  str_fmt(x->pool, "%" PRId64 " %d", now, k->address));
+    }
+}

@@ -1,0 +1,329 @@
+/* What the files of smtp_in/ share: settings, the conversation, command parsing, body reading, reception. */
+#ifndef SMTP_IN_INTERNAL_H
+#define SMTP_IN_INTERNAL_H
+
+#include "smtp_in/smtp_in.h"
+
+/* ---- settings ---- */
+
+struct smtp_in_settings {
+    struct etext acl_not_smtp, acl_not_smtp_start, acl_smtp_connect, acl_smtp_data, acl_smtp_etrn,
+        acl_smtp_expn, acl_smtp_helo, acl_smtp_mail, acl_smtp_mailauth, acl_smtp_notquit,
+        acl_smtp_predata, acl_smtp_quit, acl_smtp_rcpt, acl_smtp_vrfy;
+    bool accept_8bitmime, delivery_date_remove, envelope_to_remove, return_path_remove,
+        extract_addresses_remove_arguments, ignore_fromline_local, local_from_check,
+        local_sender_retain, recipients_max_reject, smtp_accept_keepalive, smtp_check_spool_space,
+        smtp_enforce_sync, smtp_etrn_serialize, tcp_nodelay;
+    int header_line_maxsize, header_maxsize, max_username_length, received_headers_max,
+        receive_timeout, recipients_max, rfc1413_query_timeout, smtp_accept_max,
+        smtp_accept_max_nonmail, smtp_accept_queue, smtp_accept_queue_per_connection,
+        smtp_accept_reserve, smtp_max_synprot_errors, smtp_max_unknown_commands,
+        smtp_connect_backlog, smtp_load_reserve;
+    struct etext message_size_limit;
+    struct etext chunking_advertise_hosts, dsn_advertise_hosts, helo_accept_junk_hosts,
+        helo_try_verify_hosts, helo_verify_hosts, host_lookup, host_reject_connection,
+        hosts_connection_nolog, hosts_require_helo, ignore_fromline_hosts,
+        pipelining_advertise_hosts, recipient_unqualified_hosts, rfc1413_hosts,
+        sender_unqualified_hosts, smtp_accept_max_nonmail_hosts, smtp_ratelimit_hosts,
+        smtp_reserve_hosts;
+    struct etext helo_lookup_domains, untrusted_set_sender;
+    struct str helo_allow_chars, local_from_prefix, local_from_suffix, gecos_pattern,
+        uucp_from_pattern;
+    struct str smtp_ratelimit_mail, smtp_ratelimit_rcpt;
+    struct etext message_id_header_domain, message_id_header_text, received_header_text,
+        smtp_active_hostname, smtp_banner, smtp_receive_timeout, smtp_accept_max_per_host,
+        smtp_accept_max_per_connection, smtp_etrn_command, gecos_name, uucp_from_sender,
+        unknown_username, unknown_login, percent_hack_domains;
+};
+
+/* The settings of smtp_in/. */
+const struct smtp_in_settings *smtp_in_settings(const struct config *conf);
+
+extern const struct option smtp_in_options[];
+extern const struct variable smtp_in_variables[];
+
+/* ---- commands (parse.c) ---- */
+
+enum smtp_cmd {
+    CMD_RSET,
+    CMD_HELO,
+    CMD_EHLO,
+    CMD_AUTH,
+    CMD_STARTTLS,
+    CMD_MAIL,
+    CMD_RCPT,
+    CMD_DATA,
+    CMD_BDAT,
+    CMD_QUIT,
+    CMD_NOOP,
+    CMD_ETRN,
+    CMD_VRFY,
+    CMD_EXPN,
+    CMD_HELP,
+    CMD_COUNT,
+    CMD_UNKNOWN = CMD_COUNT,
+    CMD_BAD_ARG,
+    CMD_NUL,
+    CMD_TOO_LONG
+};
+
+/* A command line taken apart; strings are views of the line. */
+struct smtp_line {
+    enum smtp_cmd cmd;
+    enum smtp_cmd named; /* for CMD_BAD_ARG: which command it was */
+    struct str text;     /* the line without its end and trailing white space */
+    struct str arg;      /* behind the keyword */
+};
+
+/* Recognises the command of a line (without CRLF). Pure. */
+struct smtp_line smtp_parse_line(struct str line);
+
+/* The argument of MAIL or RCPT: a path, and what follows it. */
+struct smtp_path {
+    struct str path;   /* with its angle brackets, if it had any */
+    struct str params; /* the rest, without leading blanks */
+};
+struct smtp_path smtp_parse_path(struct str arg);
+
+/* Takes NAME or NAME=VALUE off the parameters; false if there are none left. */
+bool smtp_next_param(struct str *params, struct str *name, struct str *value);
+
+/* BDAT's "SIZE [LAST]"; false if it is not that. */
+bool smtp_parse_bdat(struct str arg, uint64_t *size, bool *last);
+
+/* A HELO name: RFC 5321 syntax, extra characters allowed. */
+bool smtp_helo_ok(struct str name, struct str extra);
+
+/* ---- message data (data.c) ---- */
+
+/* How the bytes of a message come. */
+enum data_mode {
+    DATA_SMTP,  /* only CRLF.CRLF ends it, CR and LF alone are faults; dots are unstuffed */
+    DATA_LOCAL, /* SMTP from a local process: LF ends a line as well */
+    DATA_DOT,   /* a message on standard input that a line with one dot ends */
+    DATA_RAW    /* up to the end of input, or of a BDAT chunk */
+};
+
+/* Where the reader stands between two feeds. */
+struct data_reader {
+    enum data_mode mode;
+    enum { DS_BOL, DS_LINE, DS_CR, DS_DOT, DS_DOT_CR } state;
+    bool bare_lf, bare_cr; /* seen one in DATA_SMTP */
+    bool bad_end;          /* a lone dot between line ends of which one was not CRLF */
+    bool odd_bol;          /* the line began after a bare CR or LF */
+    bool done;
+    bool (*put)(void *closure, const char *p, size_t n); /* text with LF line ends */
+    void *closure;
+    bool failed; /* put said so */
+};
+
+/* Feeds bytes; returns how many were taken (fewer only once r->done). */
+size_t data_feed(struct data_reader *r, const char *p, size_t n);
+
+/* Ends input that no dot ends: a pending CR becomes a line end. */
+void data_end(struct data_reader *r);
+
+/* ---- the conversation ---- */
+
+/* Why a conversation ends. */
+enum conv_end { GO_ON, END_QUIT, END_DROP, END_LOST };
+
+struct conv {
+    const struct config *conf;
+    const struct smtp_in_settings *set;
+    struct session *sess;
+    struct message *msg; /* the transaction in hand; its pool is emptied by reset */
+    struct pool *msg_pool;
+    struct ectx x; /* over the above; x.pool is msg_pool */
+    struct stream *io;
+    const struct smtp_peer *peer; /* NULL: not TCP of our own */
+    const struct submission *sub; /* NULL: TCP */
+    bool tcp;                     /* the client is a TCP client (whoever accepted it) */
+    bool notcp;                   /* -bs from a local process, -oMa or not */
+    bool batch;                   /* -bS */
+    bool lenient;                 /* -bh: lines may end in LF alone */
+    bool helo_seen, ehlo, helo_required, helo_verify_required, helo_verify, advertised_pipelining,
+        advertised_chunking, advertised_dsn, advertised_8bit, count_nonmail, count_nonmail_known,
+        rset_free, helo_free, ehlo_free, nolog, in_bdat, bdat_last, bdat_refused, no_mail_logged,
+        data_sync_fault, quit_seen;
+    bool mail_refused; /* the last command was a MAIL that failed, or a RCPT behind it */
+    bool last_was_rcpt, too_many_rcpts, discarded;
+    struct str rcpt_reply;          /* the first refusal of a recipient */
+    bool rcpt_replies_same;         /* all refusals so far were alike */
+    uint64_t bdat_size, bdat_total; /* last chunk and sum; 0: not by BDAT */
+    int queue_smtp;                 /* messages so far that were not queued only */
+    uint64_t size_limit;            /* message_size_limit, 0: none */
+    struct str cmd;                 /* the command line in hand */
+    struct str cmd_arg;             /* its argument for log lines; unset: none */
+    struct strvec history;          /* commands so far, for log lines */
+    int messages;                   /* MAIL transactions, for smtp_accept_max_per_connection */
+    int max_per_connection;
+    int exit_status; /* of a batch */
+    double rate_mail_delay, rate_rcpt_delay;
+};
+
+/* Sends one line, CRLF added. */
+void reply(struct conv *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Sends a reply of one or more lines, each with the code ("550 " or "550 5.7.1 "); `final` tells
+ * whether more follow it.
+ */
+void reply_lines(struct conv *c, struct str code, bool final, struct str text);
+
+/* Takes a code off the front of an ACL's message where it has one that fits; *code is replaced. */
+void reply_code(struct str *code, struct str *text, struct str *log, bool check);
+
+/* The text with long lines broken at blanks, as replies have it. */
+struct str reply_split(struct pool *pool, struct str text);
+
+/* Refuses after an ACL said so: replies, logs. END_DROP if the connection is to be dropped. */
+enum conv_end reply_acl(struct conv *c, enum acl_where where, enum acl_result rc,
+                        struct acl_reply *r);
+
+/* Counts and answers a syntax or protocol error; code 0: no reply. */
+enum conv_end reply_error(struct conv *c, bool protocol, int code, struct str data,
+                          const char *text);
+
+/* "H=…" of the client; plain without H=. */
+struct str conv_who(struct conv *c, bool flag);
+
+/* Runs an ACL of the conversation. */
+enum acl_result conv_acl(struct conv *c, enum acl_where where, const struct etext *acl,
+                         struct acl_reply *r);
+
+/* Forgets the transaction. */
+void conv_reset(struct conv *c);
+
+/* Sets up a conversation around a session; memory from the session's pool. */
+void conv_init(struct conv *c, const struct config *conf, struct session *s);
+
+/* Frees the conversation's pools, the session's included. */
+void conv_free(struct conv *c);
+
+/* Reads and answers commands to the end. Returns why it ended. */
+enum conv_end conv_run(struct conv *c);
+
+/* Reads the next command line and recognises it; END_LOST after dealing with a client that is gone. */
+enum conv_end conv_read_command(struct conv *c, struct smtp_line *l);
+
+/* Answers one command. */
+enum conv_end conv_command(struct conv *c, const struct smtp_line *l);
+
+/* Runs the not-QUIT ACL for a reason, and sends its words or the default ones (code NULL: none). */
+void conv_notquit(struct conv *c, const char *reason, const char *code, const char *text);
+
+/* "SMTP connection from …" as log lines name the connection. */
+struct str conv_name(struct conv *c);
+
+/* Logs a transaction that came to nothing (log selector smtp_incomplete_transaction). */
+void conv_incomplete(struct conv *c, const char *what);
+
+/* True if the client is in the host list. */
+bool conv_host_in(struct conv *c, const struct etext *list);
+
+/* ---- the start of a conversation (accept.c) ---- */
+
+/* Limits, look-ups, connect ACL, banner. GO_ON if commands may come. */
+enum conv_end conv_accept(struct conv *c);
+
+/* The same for a batch: nothing is said, no client is looked at. */
+void conv_quiet_start(struct conv *c);
+
+/* Asks RFC 1413 who the client is; the session's ident. */
+void accept_ident(struct conv *c);
+
+/* ---- commands ---- */
+
+enum conv_end cmd_helo(struct conv *c, const struct smtp_line *l);
+enum conv_end cmd_mail(struct conv *c, const struct smtp_line *l);
+enum conv_end cmd_rcpt(struct conv *c, const struct smtp_line *l);
+enum conv_end cmd_data(struct conv *c, const struct smtp_line *l);
+enum conv_end cmd_bdat(struct conv *c, const struct smtp_line *l);
+
+/* Slows MAIL or RCPT down as smtp_ratelimit_… say. */
+void conv_ratelimit(struct conv *c, bool rcpt);
+
+/* ---- receiving a message (receive.c) ---- */
+
+/* One message on its way in: headers are collected, the body goes to the spool. */
+struct receiver {
+    const struct config *conf;
+    const struct smtp_in_settings *set;
+    struct ectx *x;
+    struct session *sess;
+    struct message *msg;
+    struct spool_writer *spool;
+    struct buf header; /* lines of the header in hand */
+    struct buf line;   /* the line of the header section in hand */
+    bool in_body, first_line_done, smtp, extract;
+    int64_t header_bytes; /* of the header section so far */
+    int64_t size_limit;   /* 0: none */
+    int line_len;
+    bool too_big, header_too_big, header_line_too_big, write_failed;
+    int write_errno;
+    bool last_lf;         /* the last byte written was LF */
+    struct str from_line; /* UUCP "From " line; unset if none */
+    bool ignore_fromline;
+    bool resent;
+    struct str message_id, subject;           /* for the log line */
+    struct header *received;                  /* the placeholder of our Received: line */
+    enum queue_how how;                       /* what to do once the sender has been answered */
+    bool chunked;                             /* it came by BDAT */
+    bool sender_forced, name_forced, trusted; /* local: -f, -F were given; the caller is trusted */
+};
+
+/* Starts reception: id, spool file. False with errno if the spool will not have it. */
+bool receive_begin(struct receiver *r, struct ectx *x, bool smtp);
+
+/* data_reader's put. False once nothing more is wanted (r tells why). */
+bool receive_put(void *closure, const char *p, size_t n);
+
+/* After the last byte: closes the header section if there was no body. */
+void receive_end_input(struct receiver *r);
+
+/* Header fix-ups, envelope rewriting, Received: line; before the DATA ACL. */
+void receive_fixup(struct receiver *r);
+
+/* Puts the header lines in and out that ACLs asked for. */
+void receive_acl_headers(struct receiver *r);
+
+/* Makes the message safe and logs it. False with errno if the spool failed. */
+bool receive_commit(struct receiver *r, enum queue_how how);
+
+/* Tells the delivery pool, once the sender has its answer. */
+void receive_hand_over(struct receiver *r);
+
+/* Forgets what was received. */
+void receive_abort(struct receiver *r);
+
+/* The Received: line, expanded; unset with a log line if that failed. */
+bool receive_make_received(struct receiver *r, struct str *text);
+
+/* The "<=" line. */
+void receive_log(struct receiver *r);
+
+/* Local fix-ups of receive_fixup(): Message-ID, Date, From, Sender (fixup.c). */
+void fixup_headers(struct receiver *r);
+
+/* Recipients from the header lines for -t; false if none are left. (extract.c) */
+bool extract_recipients(struct receiver *r, const struct strvec *arguments, struct str *errors);
+
+/* ---- local callers (caller.c) ---- */
+
+/* True if the user may say who a message is from. */
+bool caller_is_trusted(const struct config *conf, uint32_t uid, uint32_t gid);
+
+/* Fills in the session's caller: login, name, ids. */
+void caller_identify(struct ectx *x, const struct submission *sub);
+
+/* The caller's own address. */
+struct str caller_address(struct ectx *x);
+
+/* True if the caller may use that envelope sender (trusted, or untrusted_set_sender). */
+bool caller_may_send_as(struct ectx *x, struct str sender);
+
+/* Mails `why` to a local sender whose message was refused; false if that cannot be done. */
+bool moan(struct ectx *x, struct str sender, struct str why, const struct header *headers);
+
+#endif

@@ -1,0 +1,124 @@
+/*
+ * The "<=" line of the main log, field by field as the log selectors ask for them.
+ */
+#include "smtp_in/internal.h"
+
+static void add_host(struct receiver *r, struct buf *b)
+{
+    const struct session *s = r->sess;
+    if (!str_empty(s->host_address)) {
+        buf_addz(b, " H=");
+        buf_adds(b, session_fullhost(r->msg->pool, s, log_wants(LS_incoming_port)));
+        if (log_wants(LS_incoming_interface) && !str_empty(s->interface_address)) {
+            buf_addf(b, " I=[%.*s]:%d", STR_ARG(s->interface_address), s->interface_port);
+        }
+    }
+    if (!str_empty(s->ident)) {
+        buf_addf(b, " U=%.*s", STR_ARG(s->ident));
+    }
+    if (!str_empty(r->msg->received_protocol)) {
+        buf_addf(b, " P=%.*s", STR_ARG(r->msg->received_protocol));
+    }
+    if (log_wants(LS_pipelining) && s->pipelining_advertised) {
+        buf_addz(b, s->pipelining_used ? " L" : " L-");
+    }
+}
+
+static void add_auth(struct receiver *r, struct buf *b)
+{
+    const struct session *s = r->sess;
+    if (str_empty(s->auth_mechanism)) {
+        return;
+    }
+    buf_addf(b, " A=%.*s", STR_ARG(s->auth_mechanism));
+    if (!str_empty(s->auth_id)) {
+        buf_addf(b, ":%.*s", STR_ARG(s->auth_id));
+    }
+    struct str sender = str_empty(r->msg->auth_sender) ? s->auth_sender : r->msg->auth_sender;
+    if (log_wants(LS_smtp_mailauth) && !str_empty(sender)) {
+        buf_addf(b, ":%.*s", STR_ARG(sender));
+    }
+}
+
+/* The Message-ID without its brackets. */
+static void add_message_id(struct receiver *r, struct buf *b)
+{
+    struct str id = str_trim(r->message_id);
+    ptrdiff_t open = str_chr(id, '<');
+    if (open >= 0) {
+        id = str_from(id, (size_t)open + 1);
+        ptrdiff_t close = str_chr(id, '>');
+        id = close >= 0 ? str_sub(id, 0, (size_t)close) : id;
+    }
+    if (!str_empty(id)) {
+        buf_addz(b, " id=");
+        buf_adds(b, str_printable(r->msg->pool, id, false));
+    }
+}
+
+/* T="…" with quotes and backslashes escaped. */
+static void add_subject(struct receiver *r, struct buf *b)
+{
+    struct str s = str_trim(r->subject);
+    buf_addz(b, " T=\"");
+    for (uint32_t i = 0; i < s.len; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\') {
+            buf_addc(b, '\\');
+        }
+        if (s.p[i] != '\n') {
+            buf_addc(b, s.p[i]);
+        }
+    }
+    buf_addc(b, '"');
+}
+
+static void add_recipients(struct receiver *r, struct buf *b)
+{
+    const struct message *m = r->msg;
+    buf_addz(b, " for");
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        buf_addc(b, ' ');
+        buf_adds(b, m->recipients[i].address);
+    }
+}
+
+void receive_log(struct receiver *r)
+{
+    struct message *m = r->msg;
+    struct buf b;
+    buf_init(&b, m->pool, 1 << 20);
+    buf_addz(&b, m->fake == FAKE_REJECT ? "(= " : "<= ");
+    buf_adds(&b, str_empty(m->sender) ? STR("<>") : m->sender);
+    if (!str_empty(m->message_reference)) {
+        buf_addf(&b, " R=%.*s", STR_ARG(m->message_reference));
+    }
+    add_host(r, &b);
+    add_auth(r, &b);
+    if (r->chunked) {
+        buf_addz(&b, " K");
+    }
+    buf_addf(&b, " S=%lld", (long long)m->size);
+    if (log_wants(LS_8bitmime)) {
+        buf_addf(&b, " M8S=%d", m->body_type);
+    }
+    if (!str_empty(m->queue_name)) {
+        buf_addf(&b, " Q=%.*s", STR_ARG(m->queue_name));
+    }
+    if (log_wants(LS_receive_time)) {
+        struct str used =
+            time_used(m->pool, m->received, m->received_complete, log_wants(LS_millisec));
+        buf_addf(&b, " RT=%.*s", STR_ARG(used));
+    }
+    add_message_id(r, &b);
+    if (log_wants(LS_subject) && !str_unset(r->subject)) {
+        add_subject(r, &b);
+    }
+    if (log_wants(LS_received_sender)) {
+        buf_addf(&b, " from <%.*s>", STR_ARG(str_unset(m->raw_sender) ? m->sender : m->raw_sender));
+    }
+    if (log_wants(LS_received_recipients)) {
+        add_recipients(r, &b);
+    }
+    struct str line = buf_str(&b);
+    log_msg(LOG_MAIN, m, "%.*s", STR_ARG(line));
+}

@@ -1,0 +1,211 @@
+/*
+ * One delivery attempt: load the message under its lock, decide whether it may be tried, route and
+ * deliver its recipients, then do what is left to do: retry records, reports, removal or update.
+ *
+ * All memory of an attempt is in one pool that is freed at the end; a worker does thousands of them.
+ * Whatever goes wrong with a message is logged and leaves it on the spool.
+ */
+#include "queue/internal.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+bool queue_is_bounce(const struct message *m)
+{
+    return str_empty(m->sender);
+}
+
+int64_t queue_age(const struct message *m)
+{
+    return (int64_t)time(NULL) - (int64_t)m->received.tv_sec;
+}
+
+static void log_skip(const struct job *j, const char *text)
+{
+    if (log_wants(LS_skip_delivery)) {
+        log_msg(LOG_MAIN, j->m, "%s", text);
+    }
+}
+
+/* Opens the message; false if there is nothing to be done now. */
+static bool open_message(struct job *j, struct str id)
+{
+    struct str error = STR_NONE;
+    j->m->id = id;
+    switch (spool_load(j->conf, id, j->m, &error)) {
+    case SPOOL_OK: return true;
+    case SPOOL_LOCKED:
+        log_skip(j, "Spool file is locked (another process is handling this message)");
+        return false;
+    case SPOOL_DAMAGED:
+        log_msg(LOG_MAIN, j->m, "%.*s: %.*s", STR_ARG(error), STR_ARG(id));
+        return false;
+    default: return false;
+    }
+}
+
+static void thaw(struct job *j, const char *why)
+{
+    j->m->frozen = false;
+    j->m->frozen_at = 0;
+    log_msg(LOG_MAIN, j->m, "%s", why);
+    spool_msglog(j->m, "%s", why);
+}
+
+/* Frozen messages: when one is given up, thawed or left alone. False: leave it. */
+static bool admit_frozen(struct job *j)
+{
+    const struct queue_settings *s = j->set;
+    struct message *m = j->m;
+    int64_t age = queue_age(m);
+    if (s->timeout_frozen_after > 0 && age >= s->timeout_frozen_after) {
+        log_msg(LOG_MAIN, m, "cancelled by timeout_frozen_after");
+        j->recipients = RCPT_CANCEL;
+        return true;
+    }
+    if (s->ignore_bounce_errors_after > 0 && queue_is_bounce(m) &&
+        age >= s->ignore_bounce_errors_after) {
+        log_msg(LOG_MAIN, m, "Unfrozen by errmsg timer");
+        j->recipients = RCPT_IGNORE;
+        return true;
+    }
+    if (j->flags & DELIVER_THAW) {
+        m->manually_thawed = true;
+        thaw(j, "Unfrozen by forced delivery");
+        return true;
+    }
+    if (s->auto_thaw > 0 && time(NULL) >= m->frozen_at + s->auto_thaw && !m->manually_thawed) {
+        thaw(j, "Unfrozen by auto-thaw");
+        return true;
+    }
+    if (j->flags & DELIVER_GIVE_UP) {
+        return true;
+    }
+    log_skip(j, "Message is frozen");
+    return false;
+}
+
+/* A message that goes round for ever is failed as a whole. */
+static void check_loop(struct job *j)
+{
+    if (j->flags & DELIVER_GIVE_UP) {
+        j->recipients = RCPT_GIVE_UP;
+    } else if (j->m->received_count > queue_received_max(j->conf)) {
+        j->recipients = RCPT_LOOP;
+    }
+}
+
+static void init_job(struct job *j, const struct config *conf, struct pool *pool, unsigned flags)
+{
+    *j = (struct job){.conf = conf, .set = queue_settings(conf), .pool = pool, .flags = flags};
+    j->m = POOL_NEW(pool, struct message);
+    j->m->pool = pool;
+    j->done = map_new(pool, false);
+    j->seen = map_new(pool, false);
+    j->host_state = map_new(pool, false);
+    j->changes.pool = j->bounces.pool = pool;
+    ectx_init(&j->x, conf, pool);
+    j->route.x = &j->x;
+    j->route.why = ROUTE_DELIVER;
+}
+
+/* Removes a finished message and says so. */
+static void complete(struct job *j)
+{
+    struct message *m = j->m;
+    if (m->spool) {
+        spool_remove(m);
+    }
+    if (log_wants(LS_queue_time_overall)) {
+        bool exclusive = log_wants(LS_queue_time_exclusive);
+        struct timespec from = exclusive ? m->received_complete : m->received;
+        struct str t = time_used(j->pool, from, time_now(), log_wants(LS_millisec));
+        log_msg(LOG_MAIN, m, "Completed QT=%.*s", STR_ARG(t));
+    } else {
+        log_msg(LOG_MAIN, m, "Completed");
+    }
+}
+
+/* The message stays: frozen if that was decided, with a note that it was tried. */
+static void keep(struct job *j)
+{
+    struct message *m = j->m;
+    m->deliver_firsttime = false;
+    if (j->sticky_freeze) {
+        m->frozen = true;
+        m->frozen_at = time(NULL);
+        m->manually_thawed = false;
+        bounce_tell_frozen(j);
+    } else {
+        bounce_warn(j);
+    }
+    if (!spool_update(m)) {
+        log_msg(LOG_MAIN | LOG_PANIC, m, "failed to update spool: %s", strerror(errno));
+    }
+    spool_close(m);
+}
+
+/* Everything after the deliveries. */
+static void settle(struct job *j)
+{
+    retry_write_all(j);
+    if (j->succeeded) {
+        bounce_success(j);
+    }
+    if (j->failed) {
+        bounce_failed(j);
+    }
+    if (j->deferred) {
+        keep(j);
+    } else {
+        complete(j);
+    }
+}
+
+static enum deliver_result run(struct job *j, struct str id)
+{
+    if (!open_message(j, id)) {
+        return DELIVERED_NOT_ATTEMPTED;
+    }
+    j->x.msg = j->m;
+    j->x.sess = j->m->session_facts;
+    check_loop(j);
+    if (j->m->frozen && !admit_frozen(j)) {
+        spool_close(j->m);
+        return DELIVERED_NOT_ATTEMPTED;
+    }
+    queue_make_addresses(j);
+    queue_route_all(j);
+    if (j->local) {
+        queue_deliver_local(j);
+    }
+    if (j->remote) {
+        queue_deliver_remote(j);
+    }
+    queue_settle_duplicates(j);
+    bool all = !j->deferred;
+    settle(j);
+    return all ? DELIVERED_ALL : DELIVERED_ATTEMPTED;
+}
+
+enum deliver_result queue_deliver(const struct config *conf, struct str id, unsigned flags)
+{
+    struct pool *pool = pool_new("delivery"), *after = NULL;
+    struct job *j = POOL_NEW(pool, struct job);
+    struct strvec reports = {0};
+    init_job(j, conf, pool, flags);
+    enum deliver_result result = run(j, str_dup(pool, id));
+    if (j->bounces.n) {
+        reports.pool = after = pool_new("reports");
+        for (size_t i = 0; i < j->bounces.n; i++) {
+            strvec_push(&reports, str_dup(after, *(struct str *)j->bounces.v[i]));
+        }
+    }
+    lookup_tidy();
+    pool_free(&pool);
+    for (size_t i = 0; i < reports.n; i++) {
+        queue_pending(conf, reports.v[i], DELIVER_FIRST);
+    }
+    pool_free(&after);
+    return result;
+}

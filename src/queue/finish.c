@@ -1,0 +1,145 @@
+/*
+ * The end of one address: journal first, then the log line, then its list. An address made by a
+ * redirection counts for its ancestors; when the last child of an envelope recipient is done, the
+ * recipient is done too.
+ *
+ * Nothing here can fail in a way the caller has to know: a journal that cannot be written is logged
+ * and costs at most a repeated delivery.
+ */
+#include "queue/internal.h"
+
+#include <errno.h>
+
+struct queue_note *queue_note(struct job *j, struct address *a)
+{
+    if (!a->note) {
+        a->note = POOL_NEW(j->pool, struct queue_note);
+    }
+    return a->note;
+}
+
+void queue_put(struct address **list, struct address *a)
+{
+    a->next = *list;
+    *list = a;
+}
+
+static void journal_one(struct job *j, struct address *a)
+{
+    if (map_find(j->done, a->unique)) {
+        return;
+    }
+    map_set(j->done, a->unique, a);
+    if (!spool_delivered(j->m, a->unique)) {
+        log_msg(LOG_MAIN | LOG_PANIC, j->m, "failed to update journal for %.*s: %s",
+                STR_ARG(a->unique), strerror(errno));
+    }
+}
+
+/* Counts a finished child in its ancestors and journals those that have no other. */
+static void journal_parents(struct job *j, struct address *a)
+{
+    struct address *child = a;
+    for (struct address *p = a->parent; p; child = p, p = p->parent) {
+        if (child->child_count > 0) {
+            return;
+        }
+        p->child_count--;
+        if (p->child_count > 0) {
+            return;
+        }
+        journal_one(j, p);
+    }
+}
+
+void queue_journal(struct job *j, struct address *a)
+{
+    struct queue_note *n = queue_note(j, a);
+    if (n->journalled) {
+        return;
+    }
+    n->journalled = true;
+    journal_one(j, a);
+    journal_parents(j, a);
+}
+
+static void log_success(struct job *j, struct address *a)
+{
+    const struct transport *t = a->transport;
+    if ((a->router && a->router->disable_logging) || (t && t->disable_logging)) {
+        return;
+    }
+    struct str line = log_delivered(j, a);
+    log_msg(LOG_MAIN, j->m, "%s %.*s", queue_note(j, a)->additional ? "->" : "=>", STR_ARG(line));
+    if (a->parent && t) {
+        spool_msglog(j->m, "%.*s <%.*s>: %.*s transport succeeded", STR_ARG(a->address),
+                     STR_ARG(a->parent->address), STR_ARG(t->name));
+    } else if (t) {
+        spool_msglog(j->m, "%.*s: %.*s transport succeeded", STR_ARG(a->address), STR_ARG(t->name));
+    }
+}
+
+static void log_failure(struct job *j, struct address *a, enum stage stage)
+{
+    struct str line = log_failed(j, a, stage);
+    log_msg(LOG_MAIN, j->m, "** %.*s", STR_ARG(line));
+    if (stage == STAGE_ROUTING) {
+        spool_msglog(j->m, "routing failed for %.*s", STR_ARG(line));
+    } else {
+        spool_msglog(j->m, "%.*s", STR_ARG(line));
+    }
+}
+
+static void log_deferral(struct job *j, struct address *a, enum stage stage)
+{
+    struct str line = log_deferred(j, a, stage);
+    bool waiting = a->basic_errno <= ERRNO_RRETRY;
+    if (!waiting || j->m->deliver_firsttime) {
+        spool_msglog(j->m, "%.*s", STR_ARG(line));
+    }
+    if (!waiting || log_wants(LS_retry_defer)) {
+        log_msg(LOG_MAIN, j->m, "== %.*s", STR_ARG(line));
+    }
+}
+
+/* A router may ask for the message to be frozen (special_action). */
+static void obey_special(struct job *j, struct address *a)
+{
+    if (str_is(a->special_action, "freeze")) {
+        queue_freeze(j, STR("by the system filter"));
+    }
+}
+
+void queue_finish(struct job *j, struct address *a, enum stage stage)
+{
+    struct queue_note *n = queue_note(j, a);
+    n->stage = stage;
+    obey_special(j, a);
+    if (a->message.p) {
+        a->message = str_printable(j->pool, a->message, false);
+    }
+    switch (a->outcome) {
+    case ADDR_OK:
+    case ADDR_DISCARD:
+        queue_journal(j, a);
+        log_success(j, a);
+        queue_put(&j->succeeded, a);
+        break;
+    case ADDR_FAIL:
+        log_failure(j, a, stage);
+        queue_put(&j->failed, a);
+        break;
+    default:
+        a->outcome = ADDR_DEFER;
+        log_deferral(j, a, stage);
+        queue_put(&j->deferred, a);
+    }
+    n->logged = true;
+    retry_note_address(j, a, stage);
+}
+
+void queue_freeze(struct job *j, struct str reason)
+{
+    j->sticky_freeze = true;
+    j->freeze_why = reason;
+}

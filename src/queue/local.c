@@ -1,0 +1,311 @@
+/*
+ * Local deliveries: addresses that may share a call are put together, each call runs under the
+ * identity its transport and address ask for, and a shadow transport follows a success.
+ *
+ * A delivered address is journalled as soon as the transport returns, before anything is logged.
+ */
+#include "queue/internal.h"
+
+/* Sets the same outcome on all addresses of a call. */
+static void set_all(struct address *list, enum outcome outcome, int why, struct str message)
+{
+    for (struct address *a = list; a; a = a->next) {
+        a->outcome = outcome;
+        a->basic_errno = why;
+        a->message = message;
+    }
+}
+
+/* Defers the addresses because the user or group of their transport could not be found. */
+static bool no_id(struct job *j, struct delivery *d, const struct idopt *o, bool group)
+{
+    const char *what = group ? "group" : "user";
+    struct str name = d->transport->name, error = j->x.error;
+    struct str text =
+        str_starts(error, "Failed to find")
+            ? str_fmt(j->pool, "%.*s for the %.*s transport", STR_ARG(error), STR_ARG(name))
+            : str_fmt(j->pool, "Failed to expand %s string \"%.*s\" for %.*s transport: %.*s", what,
+                      STR_ARG(o->text.text), STR_ARG(name), STR_ARG(error));
+    set_all(d->addrs, ADDR_DEFER, group ? ERRNO_GIDFAIL : ERRNO_UIDFAIL, text);
+    return false;
+}
+
+static bool listed(const struct idlist *l, uint32_t id)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Root, unless we are root for want of another user, and never_users may not be delivered as. */
+static bool user_allowed(struct job *j, const struct delivery *d, bool explicit_user)
+{
+    const char *list = NULL;
+    if (d->uid == 0 && explicit_user) {
+        list = "fixed_never_users";
+    } else if (listed(&core_settings(j->conf)->never_users, d->uid)) {
+        list = "never_users";
+    }
+    if (!list) {
+        return true;
+    }
+    struct str text = str_fmt(j->pool, "User %u set for %.*s transport is on the %s list", d->uid,
+                              STR_ARG(d->transport->name), list);
+    log_msg(LOG_MAIN | LOG_PANIC, j->m, "%.*s", STR_ARG(text));
+    set_all(d->addrs, ADDR_DEFER, ERRNO_UIDFAIL, text);
+    return false;
+}
+
+/* Who the delivery runs as: the transport's user and group, the address's, or our own. */
+static bool find_identity(struct job *j, struct delivery *d)
+{
+    const struct transport *t = d->transport;
+    const struct address *a = d->addrs;
+    bool explicit_user = t->user.set || a->uid_set, gid_known = false;
+    d->uid = priv_work_uid(j->conf);
+    d->gid = priv_work_gid(j->conf);
+    if (t->user.set) {
+        if (!route_find_user(&j->x, &t->user, &d->uid, &d->gid, &gid_known)) {
+            return no_id(j, d, &t->user, false);
+        }
+        if (t->user_gid_known) {
+            d->gid = t->user_gid;
+            gid_known = true;
+        }
+    } else if (a->uid_set) {
+        d->uid = a->uid;
+    }
+    if (t->group.set) {
+        if (!route_find_group(&j->x, &t->group, &d->gid)) {
+            return no_id(j, d, &t->group, true);
+        }
+    } else if (a->gid_set && !gid_known) {
+        d->gid = a->gid;
+    } else if (explicit_user && !gid_known) {
+        set_all(d->addrs, ADDR_DEFER, ERRNO_GIDFAIL,
+                str_fmt(j->pool, "User set without group for %.*s transport", STR_ARG(t->name)));
+        return false;
+    }
+    return user_allowed(j, d, explicit_user);
+}
+
+/* One of home and current directory: the transport's option or what the router left. */
+static bool directory(struct job *j, struct delivery *d, const struct etext *option,
+                      struct str inherited, const char *what, struct str *out)
+{
+    if (str_unset(option->text)) {
+        *out = inherited;
+        return true;
+    }
+    if (expand_option(&j->x, option, out)) {
+        return true;
+    }
+    set_all(d->addrs, ADDR_DEFER, ERRNO_EXPANDFAIL,
+            str_fmt(j->pool, "%s directory \"%.*s\" failed to expand for %.*s transport: %.*s",
+                    what, STR_ARG(option->text), STR_ARG(d->transport->name), STR_ARG(j->x.error)));
+    return false;
+}
+
+static struct address *copy_list(struct job *j, const struct address *list)
+{
+    struct address *first = NULL, **tail = &first;
+    for (; list; list = list->next) {
+        struct address *a = POOL_NEW(j->pool, struct address);
+        *a = *list;
+        a->outcome = ADDR_PENDING;
+        a->message = a->confirmation = STR_NONE;
+        a->basic_errno = a->more_errno = 0;
+        *tail = a;
+        tail = &a->next;
+    }
+    *tail = NULL;
+    return first;
+}
+
+/* Delivers a copy through the shadow transport; its fate is only noted in the log. */
+static void shadow(struct job *j, const struct delivery *d)
+{
+    const struct transport *t = d->transport;
+    const struct transport *other = t->shadow;
+    bool wanted = true;
+    if (!other || !expand_bool_option(&j->x, &t->shadow_condition, true, &wanted) || !wanted) {
+        return;
+    }
+    struct delivery s = *d;
+    s.transport = other;
+    s.addrs = copy_list(j, d->addrs);
+    s.hooks = NULL;
+    for (struct address *a = s.addrs; a; a = a->next) {
+        a->transport = other;
+    }
+    if (find_identity(j, &s)) {
+        j->x.dlv = &s;
+        hand_local(&j->x, &s);
+    }
+    const struct address *result = s.addrs;
+    for (struct address *a = d->addrs; a && result; a = a->next, result = result->next) {
+        struct str why = result->message.p         ? result->message
+                         : result->basic_errno > 0 ? str_c(strerror(result->basic_errno))
+                                                   : STR("unknown error");
+        a->note->shadow = result->outcome == ADDR_OK ? STR_CAT(j->pool, STR(" ST="), other->name)
+                                                     : STR_CAT(j->pool, STR(" ST="), other->name,
+                                                               STR(" ("), why, STR(")"));
+    }
+}
+
+static void call(struct job *j, struct delivery *d)
+{
+    struct address *a = d->addrs;
+    struct timespec start = time_now();
+    j->x.addr = a;
+    j->x.dlv = d;
+    if (find_identity(j, d) &&
+        directory(j, d, &d->transport->home_directory, a->home, "home", &d->home) &&
+        directory(j, d, &d->transport->current_directory, a->cwd, "current", &d->cwd)) {
+        hand_local(&j->x, d);
+    }
+    struct timespec end = time_now();
+    bool all_well = true;
+    for (; a; a = a->next) {
+        a->tried = start;
+        a->ended = end;
+        if (a->outcome == ADDR_OK || a->outcome == ADDR_DISCARD) {
+            a->outcome = ADDR_OK;
+            queue_journal(j, a);
+        } else {
+            all_well = false;
+        }
+    }
+    if (all_well) {
+        shadow(j, d);
+    }
+    j->x.dlv = NULL;
+}
+
+/* Delivers one batch and ends its addresses. */
+static void deliver_batch(struct job *j, struct address *batch)
+{
+    struct delivery d;
+    queue_prepare(j, &d, batch->transport, batch);
+    if (queue_return_path(j, batch, &d.return_path)) {
+        for (struct address *a = batch; a; a = a->next) {
+            queue_note(j, a)->return_path = d.return_path;
+        }
+        j->m->return_path = d.return_path;
+        call(j, &d);
+    } else {
+        set_all(batch, batch->outcome, batch->basic_errno, batch->message);
+    }
+    bool first = true;
+    for (struct address *a = batch, *next; a; a = next) {
+        next = a->next;
+        if (a->outcome == ADDR_OK) {
+            a->note->additional = !first;
+            first = false;
+        }
+        queue_finish(j, a, STAGE_TRANSPORT);
+    }
+    j->x.addr = NULL;
+}
+
+/* True if an expandable option of the transport uses a variable whose name begins so. */
+static bool depends_on(const struct option *rows, const void *base, const char *variable)
+{
+    for (const struct option *row = rows; row && row->type != OPT_END; row++) {
+        if (row->type == OPT_EXPAND) {
+            const struct etext *e = (const void *)((const char *)base + row->offset);
+            if (str_find(e->text, str_c(variable)) >= 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool transport_uses(const struct transport *t, const char *variable)
+{
+    return depends_on(transport_options, t, variable) ||
+           depends_on(t->driver->options, t->opts, variable);
+}
+
+static bool same_headers(const struct address *a, const struct address *b)
+{
+    if (!str_eq(a->extra_headers, b->extra_headers) || a->remove_headers.n != b->remove_headers.n) {
+        return false;
+    }
+    for (size_t i = 0; i < a->remove_headers.n; i++) {
+        if (!str_eqi(a->remove_headers.v[i], b->remove_headers.v[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct str batch_id(struct job *j, struct address *a)
+{
+    struct str id = STR_NONE;
+    j->x.addr = a;
+    return expand_option(&j->x, &a->transport->batch_id, &id) ? id : a->unique;
+}
+
+/* What must agree for two addresses to share a call. */
+static bool may_share(struct job *j, struct address *a, struct address *b, bool same_domain)
+{
+    if (a->transport != b->transport || a->kind != b->kind || a->uid_set != b->uid_set ||
+        a->gid_set != b->gid_set || (a->uid_set && a->uid != b->uid) ||
+        (a->gid_set && a->gid != b->gid) || a->initgroups != b->initgroups ||
+        (a->kind != AK_NORMAL && !str_eq(a->address, b->address)) ||
+        (same_domain && !str_eq(a->domain, b->domain)) || !str_eq(a->home, b->home) ||
+        !str_eq(a->cwd, b->cwd) || !str_eq(a->errors_to, b->errors_to) ||
+        a->errors_to_empty != b->errors_to_empty || !same_headers(a, b)) {
+        return false;
+    }
+    return str_unset(a->transport->batch_id.text) || str_eq(batch_id(j, a), batch_id(j, b));
+}
+
+/* Takes the first address off j->local, and those that may go with it. */
+static struct address *take_batch(struct job *j)
+{
+    struct address *first = j->local, **tail = &first->next;
+    struct address *rest = first->next, *kept = NULL, **kept_tail = &kept;
+    const struct transport *t = first->transport;
+    int room = t && t->batch_max > 1 && !transport_uses(t, "$local_part") &&
+                       !transport_uses(t, "${local_part")
+                   ? t->batch_max - 1
+                   : 0;
+    bool same_domain = room && transport_uses(t, "$domain");
+    for (struct address *a = rest; a && room; a = rest) {
+        rest = a->next;
+        bool join = may_share(j, first, a, same_domain) && retry_may_deliver(j, a);
+        struct address ***end = join ? &tail : &kept_tail;
+        room -= join;
+        **end = a;
+        *end = &a->next;
+    }
+    *tail = NULL;
+    *kept_tail = rest;
+    j->local = kept ? kept : rest;
+    return first;
+}
+
+void queue_deliver_local(struct job *j)
+{
+    while (j->local) {
+        struct address *a = j->local;
+        if (!a->transport) {
+            j->local = a->next;
+            a->outcome = ADDR_DEFER;
+            a->basic_errno = ERRNO_BADTRANSPORT;
+            a->message = STR("No transport set by router");
+            queue_finish(j, a, STAGE_ROUTER);
+        } else if (!retry_may_deliver(j, a)) {
+            j->local = a->next;
+            queue_finish(j, a, STAGE_TRANSPORT);
+        } else {
+            deliver_batch(j, take_batch(j));
+        }
+    }
+}

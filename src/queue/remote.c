@@ -1,0 +1,266 @@
+/*
+ * Remote deliveries: addresses for the same transport and hosts go in one call. The transport tells
+ * through hooks which hosts failed (retry.c) and which recipients were accepted; these are
+ * journalled before the peer hears anything else.
+ */
+#include "queue/internal.h"
+
+/* A recipient was accepted by the peer for good. */
+static void delivered(struct delivery *d, struct address *a)
+{
+    struct job *j = d->owner;
+    struct queue_note *n = queue_note(j, a);
+    a->ended = time_now();
+    n->sending_ip = d->sending_ip;
+    n->sending_port = d->sending_port;
+    queue_journal(j, a);
+}
+
+static const struct delivery_hooks hooks = {
+    .host_check = retry_host_check,
+    .host_failed = retry_host_failed,
+    .host_worked = retry_host_worked,
+    .delivered = delivered,
+};
+
+void queue_prepare(struct job *j, struct delivery *d, const struct transport *t,
+                   struct address *addrs)
+{
+    *d = (struct delivery){
+        .pool = j->pool,
+        .msg = j->m,
+        .addrs = addrs,
+        .transport = t,
+        .uid = priv_work_uid(j->conf),
+        .gid = priv_work_gid(j->conf),
+        .hooks = &hooks,
+        .owner = j,
+    };
+}
+
+bool queue_return_path(struct job *j, struct address *a, struct str *out)
+{
+    struct str path = a->errors_to_empty         ? STR("")
+                      : !str_unset(a->errors_to) ? a->errors_to
+                                                 : j->m->sender;
+    j->m->return_path = path;
+    *out = path;
+    if (!a->transport || str_unset(a->transport->return_path.text)) {
+        return true;
+    }
+    j->x.addr = a;
+    if (expand_option(&j->x, &a->transport->return_path, out)) {
+        return true;
+    }
+    *out = path;
+    if (j->x.forced_fail) {
+        return true;
+    }
+    a->outcome = ADDR_DEFER;
+    a->basic_errno = ERRNO_EXPANDFAIL;
+    a->message = str_fmt(j->pool, "Failed to expand return path \"%.*s\": %.*s",
+                         STR_ARG(a->transport->return_path.text), STR_ARG(j->x.error));
+    return false;
+}
+
+static bool same_hosts(const struct host *a, const struct host *b)
+{
+    for (; a && b; a = a->next, b = b->next) {
+        if (a == b) {
+            return true;
+        }
+        if (!str_eqi(a->name, b->name) || !str_eq(a->address, b->address) || a->port != b->port ||
+            (a->mx != b->mx && a->mx != MX_NONE && b->mx != MX_NONE)) {
+            return false;
+        }
+    }
+    return !a && !b;
+}
+
+static bool same_removed(const struct address *a, const struct address *b)
+{
+    if (a->remove_headers.n != b->remove_headers.n) {
+        return false;
+    }
+    for (size_t i = 0; i < a->remove_headers.n; i++) {
+        if (!str_eqi(a->remove_headers.v[i], b->remove_headers.v[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What must agree for two addresses to go to a host together. */
+static bool may_share(const struct address *a, const struct address *b)
+{
+    return a->transport == b->transport && same_hosts(a->hosts, b->hosts) &&
+           str_eq(a->errors_to, b->errors_to) && a->errors_to_empty == b->errors_to_empty &&
+           str_eq(a->extra_headers, b->extra_headers) && same_removed(a, b) &&
+           a->uid_set == b->uid_set && a->uid == b->uid && a->gid == b->gid &&
+           (a->transport->multi_domain || str_eqi(a->domain, b->domain));
+}
+
+/* max_rcpt of a transport that has it; a large number otherwise. */
+static int max_rcpt(const struct transport *t)
+{
+    const struct option *row = opt_find(t->driver->options, STR("max_rcpt"));
+    if (!row || row->type != OPT_INT) {
+        return INT32_MAX;
+    }
+    int n = *(const int *)(const void *)((const char *)t->opts + row->offset);
+    return n > 0 ? n : INT32_MAX;
+}
+
+static struct address *take_group(struct job *j)
+{
+    struct address *first = j->remote, **tail = &first->next;
+    struct address *kept = NULL, **kept_tail = &kept;
+    int room = max_rcpt(first->transport) - 1;
+    for (struct address *a = first->next, *next; a; a = next) {
+        next = a->next;
+        bool join = room > 0 && may_share(first, a);
+        struct address ***end = join ? &tail : &kept_tail;
+        room -= join;
+        **end = a;
+        *end = &a->next;
+    }
+    *tail = *kept_tail = NULL;
+    j->remote = kept;
+    return first;
+}
+
+/* Puts a deferred address with fallback hosts back in line, once. */
+static bool fall_back(struct job *j, struct address *a)
+{
+    if (a->outcome != ADDR_DEFER || !a->fallback_hosts) {
+        return false;
+    }
+    a->hosts = a->fallback_hosts;
+    a->fallback_hosts = NULL;
+    a->outcome = ADDR_PENDING;
+    a->basic_errno = a->more_errno = 0;
+    a->message = STR_NONE;
+    a->host_used = NULL;
+    queue_put(&j->fallback, a);
+    return true;
+}
+
+static void finish_group(struct job *j, const struct delivery *d, struct address *group)
+{
+    bool first = true;
+    struct timespec end = time_now();
+    for (struct address *a = group, *next; a; a = next) {
+        next = a->next;
+        struct queue_note *n = queue_note(j, a);
+        if (a->outcome == ADDR_OK) {
+            queue_journal(j, a);
+            n->additional = !first;
+            first = false;
+        }
+        if (str_unset(n->sending_ip)) {
+            n->sending_ip = d->sending_ip;
+            n->sending_port = d->sending_port;
+        }
+        if (!a->ended.tv_sec) {
+            a->ended = end;
+        }
+        if (!fall_back(j, a)) {
+            queue_finish(j, a, STAGE_TRANSPORT);
+        }
+    }
+}
+
+static void deliver_group(struct job *j, struct address *group)
+{
+    struct delivery d;
+    struct timespec start = time_now();
+    queue_prepare(j, &d, group->transport, group);
+    j->group = group;
+    bool ready = queue_return_path(j, group, &d.return_path);
+    for (struct address *a = group; a; a = a->next) {
+        a->tried = start;
+        queue_note(j, a)->group = group;
+        if (ready) {
+            queue_note(j, a)->return_path = d.return_path;
+        } else {
+            a->outcome = ADDR_DEFER;
+            a->basic_errno = group->basic_errno;
+            a->message = group->message;
+        }
+    }
+    if (ready) {
+        j->m->return_path = d.return_path;
+        j->x.addr = group;
+        j->x.dlv = &d;
+        group->transport->driver->deliver(&j->x, &d);
+        j->x.dlv = NULL;
+        j->x.addr = NULL;
+    }
+    finish_group(j, &d, group);
+}
+
+/* queue_smtp_domains, and queue runs for local deliveries alone. */
+static bool held_back(struct job *j, struct address *a)
+{
+    bool hold = (j->flags & DELIVER_LOCAL_ONLY) != 0;
+    if (!hold && !(j->flags & (DELIVER_FORCE | DELIVER_QUEUE_RUN)) &&
+        !str_empty(j->set->queue_smtp_domains.text)) {
+        j->x.addr = a;
+        hold = match_domain(&j->x, &j->set->queue_smtp_domains, a->domain, NULL) == MATCH_YES;
+    }
+    if (hold) {
+        a->outcome = ADDR_DEFER;
+        a->basic_errno = ERRNO_LOCAL_ONLY;
+        a->message = STR("remote deliveries suppressed");
+        queue_finish(j, a, STAGE_NONE);
+    }
+    return hold;
+}
+
+/* Moves addresses whose domain is on remote_sort_domains to the front, in the list's order. */
+static void sort_remote(struct job *j)
+{
+    struct str rest = j->set->remote_sort_domains.text, item;
+    struct address *sorted = NULL, **tail = &sorted;
+    int sep = 0;
+    if (str_empty(rest) || !expand_option(&j->x, &j->set->remote_sort_domains, &rest)) {
+        return;
+    }
+    while (list_next(j->pool, &rest, &sep, &item)) {
+        struct address **at = &j->remote;
+        while (*at) {
+            struct address *a = *at;
+            if (match_text(&j->x, LIST_DOMAINS, item, a->domain, true, NULL) != MATCH_YES) {
+                at = &a->next;
+                continue;
+            }
+            *at = a->next;
+            *tail = a;
+            tail = &a->next;
+        }
+    }
+    *tail = j->remote;
+    j->remote = sorted;
+}
+
+void queue_deliver_remote(struct job *j)
+{
+    struct address *ready = NULL, **tail = &ready;
+    for (struct address *a = j->remote, *next; a; a = next) {
+        next = a->next;
+        a->next = NULL;
+        if (!held_back(j, a)) {
+            *tail = a;
+            tail = &a->next;
+        }
+    }
+    j->remote = ready;
+    sort_remote(j);
+    for (int pass = 0; pass < 2; pass++) {
+        while (j->remote) {
+            deliver_group(j, take_group(j));
+        }
+        j->remote = j->fallback;
+        j->fallback = NULL;
+    }
+}

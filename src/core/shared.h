@@ -165,12 +165,13 @@ struct address {
     const struct transport *transport;
     struct host *hosts; /* for a remote transport */
     struct host *fallback_hosts;
+    bool fallback_set;    /* the transport gave its own fallback hosts, once */
     struct str pipe_file; /* |command, /file or >reply text of a generated address */
     enum { AK_NORMAL, AK_FILE, AK_PIPE, AK_REPLY, AK_DIRECTORY } kind;
     bool one_time; /* its redirection is not to be repeated: its children replace it */
     bool one_time_done, verified_local, unseen_child;
-    bool hide_child;     /* bounces name the envelope recipient instead */
-    bool log_as_local;   /* router's choice for log lines */
+    bool hide_child;    /* bounces name the envelope recipient instead */
+    bool log_as_local;  /* router's choice for log lines */
     bool share_routing; /* same_domain_copy_routing: its hosts are good for the whole domain */
     bool defer_for_host_retry;
     int child_count; /* children not finished yet */
@@ -272,8 +273,8 @@ struct message {
     struct str submission_domain, submission_name;
     bool submission, sender_retain, freeze_requested, freeze_no_tell, deliver_queue;
     struct str freeze_reason;
-    struct acl_message *acl; /* what ACLs noted for this message; acl/ makes it on demand */
-    bool queue_first_pass;   /* control = queue/first_pass_route */
+    struct acl_message *acl;      /* what ACLs noted for this message; acl/ makes it on demand */
+    bool queue_first_pass;        /* control = queue/first_pass_route */
     struct str message_reference; /* -oMm */
     struct str raw_sender, raw_recipients; /* before rewriting and as given, for log lines */
 };
@@ -319,7 +320,8 @@ struct session {
     struct str proxy_local_address, proxy_external_address;
     int proxy_local_port, proxy_external_port;
     struct strvec acl_stack;
-    struct strvec rates_done; /* ratelimit per_conn: what was counted already, see acl/ratelimit.c */
+    struct strvec
+        rates_done; /* ratelimit per_conn: what was counted already, see acl/ratelimit.c */
     bool no_multiline_responses, no_delay_flush, no_callout_flush, allow_unadvertised_auth;
     bool pipelining_advertised, pipelining_used, enforce_sync;
 };
@@ -369,7 +371,8 @@ struct delivery {
     const struct delivery_hooks *hooks; /* NULL in verification */
     void *owner;                        /* of whoever set the hooks */
     int host_port; /* port of the host being tried, for retry keys and logs; set by the transport */
-    bool retry_with_ip; /* the transport's retry_include_ip_address */
+    bool connection_broken; /* the conversation ended so that not even QUIT is due */
+    bool retry_with_ip;     /* the transport's retry_include_ip_address */
     struct str address_file, address_pipe;
     struct str rcpt_list; /* $recipients for a pipe */
 };

@@ -1,0 +1,51 @@
+/* Inside transport/: the smtp transport's options and the pieces of its work. */
+#ifndef TRANSPORT_SMTP_H
+#define TRANSPORT_SMTP_H
+
+#include "transport/transport.h"
+
+struct smtp_options {
+    struct str protocol;
+    struct etext hosts, helo_data, interface, port;
+    struct etext hosts_avoid_esmtp, hosts_avoid_pipelining, hosts_try_chunking, hosts_avoid_tls,
+        hosts_verify_avoid_tls, hosts_nopass_tls, hosts_noproxy_tls, dnssec_request_domains,
+        dnssec_require_domains, retry_include_ip_address;
+    struct str fallback_hosts;
+    int command_timeout, connect_timeout, data_timeout, final_timeout;
+    int connection_max_messages, hosts_max_try, hosts_max_try_hardlimit, max_rcpt, size_addition,
+        message_linelength_limit;
+    bool address_retry_include_sender, allow_localhost, dns_qualify_single, dns_search_parents,
+        gethostbyname, hosts_override, hosts_randomize, keepalive, lmtp_ignore_quota,
+        delay_after_cutoff;
+    bool multi_domain;
+    bool lmtp; /* protocol = lmtp */
+};
+
+extern const struct option smtp_option_rows[];
+
+/* What a connection to one host came to. */
+enum smtp_try {
+    TRY_DONE,      /* every address has an outcome that the host decided */
+    TRY_NEXT_HOST, /* nothing was decided by this host: another may be tried */
+    TRY_STOP       /* deferred, and other hosts would not help (the message, not the host) */
+};
+
+/*
+ * One connection: sends the message to the delivery's addresses that are still pending. d->host is
+ * the host, *port and interface are fixed. Outcomes, facts and hooks are seen to.
+ */
+enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o,
+                            int port, struct str interface);
+
+/* The transaction on an open session (also of LMTP over a socket or a command, see lmtp.c). */
+enum smtp_try smtp_transaction(struct ectx *x, struct delivery *d, const struct smtp_options *o,
+                               struct smtp_client *c);
+
+/* Ends every pending address of the delivery alike. */
+void smtp_end_pending(struct delivery *d, enum outcome outcome, int basic_errno, int more_errno,
+                      struct str message);
+
+/* Writes the main log line (and the message log's) for a host that failed: "H=… reason". */
+void smtp_log_host(struct ectx *x, const struct delivery *d, const struct address *reason);
+
+#endif

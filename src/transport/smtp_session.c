@@ -1,0 +1,522 @@
+/*
+ * The smtp transport's conversation with one host: envelope, data, and what each reply means for
+ * each address (RFC 5321; RFC 2920 pipelining, RFC 3030 BDAT, RFC 3461 DSN, RFC 2033 LMTP).
+ *
+ * MAIL, RCPT and DATA go out in one write where the server allows it. An accepted recipient is
+ * reported through the delivery's hook, which journals it, before anything more is sent.
+ */
+#include "transport/smtp.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { CHUNK_MAX = 256 * 1024 };
+
+/* One transaction in hand. */
+struct transaction {
+    struct ectx *x;
+    struct delivery *d;
+    const struct smtp_options *o;
+    struct smtp_client *c;
+    bool pipelined, chunking;
+    struct str mail_command;
+    int accepted; /* recipients */
+    enum smtp_try result;
+    bool broken;      /* the connection is of no more use */
+    struct buf chunk; /* BDAT data in hand */
+    enum smtp_status write_status;
+    struct smtp_reply write_reply;
+};
+
+static bool host_in(struct ectx *x, const struct etext *list, const struct host *h)
+{
+    return !str_unset(list->text) && match_host(x, list, h->name, h->address, NULL) == MATCH_YES;
+}
+
+static int errno_of(enum smtp_status st, int fourxx)
+{
+    return st == SMTP_TEMP      ? fourxx
+           : st == SMTP_TIMEOUT ? ETIMEDOUT
+           : st == SMTP_CLOSED  ? ERRNO_SMTPCLOSED
+           : st == SMTP_SYNC    ? ERRNO_SMTPFORMAT
+           : st == SMTP_IOERROR ? EIO
+                                : 0;
+}
+
+/* Gives pending addresses a reason without ending them: other hosts may be tried. */
+static void note_reason(struct delivery *d, int basic_errno, int more_errno, struct str message)
+{
+    for (struct address *a = d->addrs; a; a = a->next) {
+        if (a->outcome == ADDR_PENDING) {
+            a->basic_errno = basic_errno;
+            a->more_errno = more_errno;
+            a->message = message;
+            a->host_used = d->host;
+            a->host_used_port = d->host_port;
+        }
+    }
+}
+
+static struct address *first_pending(const struct delivery *d)
+{
+    struct address *a = d->addrs;
+    while (a && a->outcome != ADDR_PENDING) {
+        a = a->next;
+    }
+    return a;
+}
+
+static void report_failure(struct transaction *t, bool of_message)
+{
+    struct address *a = first_pending(t->d);
+    if (!a || t->d->transport->local) {
+        return;
+    }
+    smtp_log_host(t->x, t->d, a);
+    if (t->d->hooks && t->d->hooks->host_failed) {
+        t->d->hooks->host_failed(t->d, t->d->host, a, of_message);
+    }
+}
+
+static void end_address(struct transaction *t, struct address *a, enum outcome outcome,
+                        int basic_errno, int more_errno, struct str message)
+{
+    a->outcome = outcome;
+    a->basic_errno = basic_errno;
+    a->more_errno = more_errno;
+    a->message = message;
+    a->host_used = t->d->host;
+    a->host_used_port = t->d->host_port;
+}
+
+static const char *stage_name(struct transaction *t, struct str command)
+{
+    return str_cstr(t->x->pool,
+                    t->pipelined ? STR_CAT(t->x->pool, STR("pipelined "), command) : command);
+}
+
+/* A reply to MAIL, DATA or the end of data that is not good: for all pending addresses. */
+static void refuse_all(struct transaction *t, enum smtp_status st, const struct smtp_reply *r,
+                       const char *stage, int fourxx)
+{
+    struct str text = smtp_client_error(t->c, t->x->pool, st, stage, r);
+    if (st == SMTP_PERM) {
+        for (struct address *a = t->d->addrs; a; a = a->next) {
+            if (a->outcome == ADDR_PENDING) {
+                end_address(t, a, ADDR_FAIL, 0, 0, text);
+            }
+        }
+        t->result = TRY_DONE;
+        return;
+    }
+    t->broken |= st != SMTP_TEMP || r->code == 421;
+    note_reason(t->d, errno_of(st, fourxx), ERRNO_SMTP_CODE(r->code), text);
+    bool of_message = st == SMTP_TEMP || fourxx == ERRNO_DATA4XX;
+    report_failure(t, of_message && r->code != 421);
+    t->result = fourxx == ERRNO_DATA4XX ? TRY_STOP : TRY_NEXT_HOST;
+}
+
+static struct str dsn_mail(struct transaction *t)
+{
+    const struct message *m = t->d->msg;
+    struct pool *pool = t->x->pool;
+    if (!(smtp_client_exts(t->c) & EXT_DSN)) {
+        return STR("");
+    }
+    struct str ret = m->dsn_ret == 1   ? STR(" RET=HDRS")
+                     : m->dsn_ret == 2 ? STR(" RET=FULL")
+                                       : STR("");
+    return str_empty(m->dsn_envid) ? ret : STR_CAT(pool, ret, STR(" ENVID="), m->dsn_envid);
+}
+
+static struct str dsn_rcpt(struct transaction *t, struct address *a)
+{
+    static const struct {
+        int bit;
+        const char *name;
+    } names[] = {{DSN_NEVER, "NEVER"},
+                 {DSN_SUCCESS, "SUCCESS"},
+                 {DSN_FAILURE, "FAILURE"},
+                 {DSN_DELAY, "DELAY"}};
+    struct pool *pool = t->x->pool;
+    struct str s = STR("");
+    if (!(smtp_client_exts(t->c) & EXT_DSN)) {
+        return s;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (a->dsn_flags & names[i].bit) {
+            s = STR_CAT(pool, s, str_empty(s) ? STR(" NOTIFY=") : STR(","), str_c(names[i].name));
+        }
+    }
+    a->dsn_relayed = true;
+    return str_empty(a->dsn_orcpt) ? s : STR_CAT(pool, s, STR(" ORCPT="), a->dsn_orcpt);
+}
+
+static struct str mail_command(struct transaction *t)
+{
+    const struct message *m = t->d->msg;
+    struct pool *pool = t->x->pool;
+    struct str s = STR_CAT(pool, STR("MAIL FROM:<"), t->d->return_path, STR(">"));
+    if (smtp_client_exts(t->c) & EXT_SIZE && t->o->size_addition >= 0) {
+        s = STR_CAT(pool, s,
+                    str_fmt(pool, " SIZE=%lld",
+                            (long long)(m->size + m->line_count + t->o->size_addition)));
+    }
+    if (m->smtputf8 && smtp_client_exts(t->c) & EXT_SMTPUTF8) {
+        s = STR_CAT(pool, s, STR(" SMTPUTF8"));
+    }
+    return STR_CAT(pool, s, dsn_mail(t));
+}
+
+static struct str rcpt_address(struct transaction *t, const struct address *a)
+{
+    if (!str_empty(a->cc_local_part) && t->d->transport->rcpt_include_affixes) {
+        return a->address;
+    }
+    if (str_empty(a->prefix) && str_empty(a->suffix)) {
+        return a->address;
+    }
+    return STR_CAT(t->x->pool, a->local_part, STR("@"), a->domain);
+}
+
+static struct str rcpt_command(struct transaction *t, struct address *a)
+{
+    struct pool *pool = t->x->pool;
+    struct str s = STR_CAT(pool, STR("RCPT TO:<"), rcpt_address(t, a), STR(">"));
+    if (t->o->lmtp && t->o->lmtp_ignore_quota) {
+        s = STR_CAT(pool, s, STR(" IGNOREQUOTA"));
+    }
+    return STR_CAT(pool, s, dsn_rcpt(t, a));
+}
+
+static bool read_mail_reply(struct transaction *t)
+{
+    struct smtp_reply r;
+    enum smtp_status st = smtp_client_reply(t->c, t->o->command_timeout, &r);
+    if (st == SMTP_OK) {
+        return true;
+    }
+    refuse_all(t, st, &r, stage_name(t, t->mail_command), ERRNO_MAIL4XX);
+    return false;
+}
+
+/* False if the conversation cannot go on. */
+static bool read_rcpt_reply(struct transaction *t, struct address *a)
+{
+    struct smtp_reply r;
+    struct pool *pool = t->x->pool;
+    enum smtp_status st = smtp_client_reply(t->c, t->o->command_timeout, &r);
+    struct str command = STR_CAT(pool, STR("RCPT TO:<"), rcpt_address(t, a), STR(">"));
+    if (st == SMTP_OK) {
+        t->accepted++;
+        return true;
+    }
+    if (st == SMTP_PERM || (st == SMTP_TEMP && r.code != 421)) {
+        struct str text = smtp_client_error(t->c, pool, st, stage_name(t, command), &r);
+        end_address(t, a, st == SMTP_PERM ? ADDR_FAIL : ADDR_DEFER,
+                    st == SMTP_PERM ? 0 : ERRNO_RCPT4XX, ERRNO_SMTP_CODE(r.code), text);
+        if (st == SMTP_TEMP && t->o->address_retry_include_sender) {
+            a->retry_key =
+                STR_CAT(pool, STR("R:"), a->address, STR(":<"), t->d->return_path, STR(">"));
+        }
+        return true;
+    }
+    t->broken = true;
+    refuse_all(t, st, &r, stage_name(t, command), ERRNO_RCPT4XX);
+    return false;
+}
+
+/* MAIL and RCPTs, with DATA behind them where they are pipelined. False if it ends here. */
+static bool envelope(struct transaction *t, bool *data_sent)
+{
+    t->mail_command = mail_command(t);
+    *data_sent = t->pipelined && !t->chunking;
+    smtp_client_cmd(t->c, "%.*s", STR_ARG(t->mail_command));
+    if (!t->pipelined && !read_mail_reply(t)) {
+        return false;
+    }
+    for (struct address *a = t->d->addrs; a; a = a->next) {
+        if (a->outcome != ADDR_PENDING) {
+            continue;
+        }
+        struct str command = rcpt_command(t, a);
+        smtp_client_cmd(t->c, "%.*s", STR_ARG(command));
+        if (!t->pipelined && !read_rcpt_reply(t, a)) {
+            return false;
+        }
+    }
+    if (!t->pipelined) {
+        return t->accepted > 0;
+    }
+    if (*data_sent) {
+        smtp_client_cmd(t->c, "DATA");
+    }
+    bool mail_ok = read_mail_reply(t);
+    for (struct address *a = t->d->addrs; a && !t->broken; a = a->next) {
+        struct smtp_reply ignored;
+        if (mail_ok && a->outcome == ADDR_PENDING) {
+            mail_ok = read_rcpt_reply(t, a);
+        } else if (!mail_ok && a->host_used == t->d->host) {
+            t->broken |= smtp_client_reply(t->c, t->o->command_timeout, &ignored) >= SMTP_CLOSED;
+        }
+    }
+    return mail_ok && !t->broken && (t->accepted > 0 || *data_sent);
+}
+
+static bool put_stream(void *closure, const char *p, size_t n)
+{
+    struct transaction *t = closure;
+    return stream_write(smtp_client_stream(t->c), p, n);
+}
+
+/* Sends the chunk in hand; all but the last are answered before the next (RFC 3030). */
+static bool send_chunk(struct transaction *t, bool last)
+{
+    struct stream *s = smtp_client_stream(t->c);
+    smtp_client_cmd(t->c, "BDAT %zu%s", t->chunk.len, last ? " LAST" : "");
+    bool ok = stream_write(s, t->chunk.p ? t->chunk.p : "", t->chunk.len);
+    buf_cut(&t->chunk, 0);
+    if (last) {
+        return ok;
+    }
+    t->write_status = smtp_client_reply(t->c, t->o->data_timeout, &t->write_reply);
+    return t->write_status == SMTP_OK;
+}
+
+static bool put_chunk(void *closure, const char *p, size_t n)
+{
+    struct transaction *t = closure;
+    while (n) {
+        size_t room = CHUNK_MAX - t->chunk.len, part = n < room ? n : room;
+        buf_add(&t->chunk, p, part);
+        p += part;
+        n -= part;
+        if (t->chunk.len == CHUNK_MAX && n && !send_chunk(t, false)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* DATA's own reply. False if there is nothing to send the message for. */
+static bool begin_data(struct transaction *t, bool data_sent)
+{
+    struct smtp_reply r;
+    if (t->chunking) {
+        return true;
+    }
+    if (!data_sent) {
+        smtp_client_cmd(t->c, "DATA");
+    }
+    enum smtp_status st = smtp_client_reply(t->c, t->o->command_timeout, &r);
+    if (t->accepted == 0) {
+        if (st == SMTP_OK && r.code == 354) {
+            smtp_client_cmd(t->c, ".");
+            t->broken |= smtp_client_reply(t->c, t->o->command_timeout, &r) >= SMTP_CLOSED;
+        }
+        t->broken |= st >= SMTP_CLOSED;
+        return false;
+    }
+    if (st == SMTP_OK && r.code != 354) {
+        st = SMTP_SYNC;
+    }
+    if (st != SMTP_OK) {
+        refuse_all(t, st, &r, stage_name(t, STR("DATA")), ERRNO_DATA4XX);
+        return false;
+    }
+    return true;
+}
+
+/* The transport's flags for the message's text. */
+static unsigned writer_flags(const struct transaction *t)
+{
+    const struct transport *tp = t->d->transport;
+    return TW_CRLF | (t->chunking ? 0u : (unsigned)(TW_DOTS | TW_FINAL_DOT)) |
+           (tp->return_path_add ? (unsigned)TW_RETURN_PATH : 0u) |
+           (tp->envelope_to_add ? (unsigned)TW_ENVELOPE_TO : 0u) |
+           (tp->delivery_date_add ? (unsigned)TW_DELIVERY_DATE : 0u) |
+           (tp->body_only ? (unsigned)TW_NO_HEADERS : 0u) |
+           (tp->headers_only ? (unsigned)TW_NO_BODY : 0u);
+}
+
+/* The message itself. False after giving the pending addresses their reason. */
+static bool send_message(struct transaction *t)
+{
+    struct transport_writer w = {
+        .flags = writer_flags(t), .put = t->chunking ? put_chunk : put_stream, .closure = t};
+    stream_timeout(smtp_client_stream(t->c), t->o->data_timeout);
+    t->write_status = SMTP_OK;
+    errno = 0;
+    bool ok = transport_write_message(t->x, t->d, &w) && (!t->chunking || send_chunk(t, true));
+    if (ok) {
+        return true;
+    }
+    t->broken = true;
+    if (t->write_status != SMTP_OK) {
+        refuse_all(t, t->write_status, &t->write_reply, "BDAT", ERRNO_DATA4XX);
+        return false;
+    }
+    int e = stream_error(smtp_client_stream(t->c));
+    int reason = e ? e : errno ? errno : EIO;
+    note_reason(t->d, reason, 0,
+                e ? STR_NONE : str_fmt(t->x->pool, "could not send message: %s", strerror(reason)));
+    report_failure(t, false);
+    t->result = TRY_STOP;
+    return false;
+}
+
+static void accept_address(struct transaction *t, struct address *a, const struct smtp_reply *r)
+{
+    end_address(t, a, ADDR_OK, 0, 0, STR_NONE);
+    a->confirmation = r->text;
+    a->pipelining_used = t->pipelined;
+    a->chunking_used = t->chunking;
+    if (t->d->hooks && t->d->hooks->delivered) {
+        t->d->hooks->delivered(t->d, a);
+    }
+}
+
+/* LMTP: a reply for each accepted recipient (RFC 2033 4.2). */
+static void lmtp_replies(struct transaction *t)
+{
+    for (struct address *a = t->d->addrs; a; a = a->next) {
+        struct smtp_reply r;
+        if (a->outcome != ADDR_PENDING) {
+            continue;
+        }
+        enum smtp_status st = smtp_client_reply(t->c, t->o->final_timeout, &r);
+        if (st == SMTP_OK) {
+            accept_address(t, a, &r);
+        } else if (st == SMTP_PERM || st == SMTP_TEMP) {
+            struct str text = smtp_client_error(t->c, t->x->pool, st, "end of data", &r);
+            end_address(t, a, st == SMTP_PERM ? ADDR_FAIL : ADDR_DEFER,
+                        st == SMTP_PERM ? 0 : ERRNO_DATA4XX, ERRNO_SMTP_CODE(r.code), text);
+        } else {
+            refuse_all(t, st, &r, "end of data", ERRNO_DATA4XX);
+            return;
+        }
+    }
+    t->result = TRY_DONE;
+}
+
+static void end_of_data(struct transaction *t)
+{
+    struct smtp_reply r;
+    if (t->o->lmtp) {
+        lmtp_replies(t);
+        return;
+    }
+    enum smtp_status st = smtp_client_reply(t->c, t->o->final_timeout, &r);
+    if (st != SMTP_OK) {
+        refuse_all(t, st, &r, "end of data", ERRNO_DATA4XX);
+        return;
+    }
+    for (struct address *a = t->d->addrs; a; a = a->next) {
+        if (a->outcome == ADDR_PENDING) {
+            accept_address(t, a, &r);
+        }
+    }
+    t->result = TRY_DONE;
+}
+
+enum smtp_try smtp_transaction(struct ectx *x, struct delivery *d, const struct smtp_options *o,
+                               struct smtp_client *c)
+{
+    unsigned exts = smtp_client_exts(c);
+    struct transaction t = {.x = x,
+                            .d = d,
+                            .o = o,
+                            .c = c,
+                            .pipelined = (exts & EXT_PIPELINING) != 0,
+                            .chunking = (exts & EXT_CHUNKING) != 0,
+                            .result = TRY_DONE};
+    bool data_sent;
+    buf_init(&t.chunk, x->pool, CHUNK_MAX);
+    if (envelope(&t, &data_sent) && begin_data(&t, data_sent) && send_message(&t)) {
+        end_of_data(&t);
+    }
+    d->connection_broken = t.broken;
+    return t.result;
+}
+
+/* The server has told that the message is too large for it (RFC 1870 6.3). */
+static bool too_large(struct ectx *x, struct delivery *d, struct smtp_client *c)
+{
+    int64_t limit = smtp_client_size_limit(c);
+    if (limit <= 0 || d->msg->size <= limit) {
+        return false;
+    }
+    for (struct address *a = d->addrs; a; a = a->next) {
+        if (a->outcome == ADDR_PENDING) {
+            a->outcome = ADDR_FAIL;
+            a->host_used = d->host;
+            a->host_used_port = d->host_port;
+            a->message = str_fmt(x->pool, "message too large for this host: %lld, limit %lld",
+                                 (long long)d->msg->size, (long long)limit);
+        }
+    }
+    return true;
+}
+
+/* No session: the reason goes to the addresses, the log and the retry data. */
+static enum smtp_try open_failed(struct ectx *x, struct delivery *d, enum smtp_status st,
+                                 const struct smtp_reply *r, struct str error, int e)
+{
+    bool connecting = st >= SMTP_CLOSED && r->code == 0 && str_is(error, strerror(e)) && e != 0;
+    int from = d->host->mx != MX_NONE ? ERRNO_FROM_MX : ERRNO_FROM_A;
+    struct transaction t = {.x = x, .d = d};
+    int basic = st == SMTP_TEMP || st == SMTP_PERM ? 0 : errno_of(st, 0);
+    if (connecting) {
+        note_reason(d, e, e == ETIMEDOUT ? from + ERRNO_CONNECTING : from, STR_NONE);
+    } else {
+        note_reason(d, basic, st == SMTP_TIMEOUT ? from : 0, error);
+    }
+    if (st == SMTP_PERM) {
+        for (struct address *a = d->addrs; a; a = a->next) {
+            a->outcome = a->outcome == ADDR_PENDING ? ADDR_FAIL : a->outcome;
+        }
+        return TRY_DONE;
+    }
+    report_failure(&t, false);
+    return TRY_NEXT_HOST;
+}
+
+enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o,
+                            int port, struct str interface)
+{
+    struct smtp_client *c;
+    struct smtp_reply r;
+    struct str error, helo;
+    if (!expand_option(x, &o->helo_data, &helo) || str_empty(helo)) {
+        smtp_end_pending(d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
+                         str_fmt(x->pool, "failed to expand helo_data: %.*s", STR_ARG(x->error)));
+        return TRY_STOP;
+    }
+    struct smtp_client_opts co = {
+        .conf = x->conf,
+        .host = d->host,
+        .port = port,
+        .interface = interface,
+        .helo = helo,
+        .connect_timeout = o->connect_timeout,
+        .command_timeout = o->command_timeout,
+        .data_timeout = o->data_timeout,
+        .final_timeout = o->final_timeout,
+        .lmtp = o->lmtp,
+        .keepalive = o->keepalive,
+        .avoid_esmtp = host_in(x, &o->hosts_avoid_esmtp, d->host),
+        .avoid_pipelining = host_in(x, &o->hosts_avoid_pipelining, d->host),
+        .avoid_chunking = o->lmtp || !host_in(x, &o->hosts_try_chunking, d->host),
+    };
+    enum smtp_status st = smtp_client_open(d->pool, &co, &c, &r, &error);
+    if (st != SMTP_OK) {
+        return open_failed(x, d, st, &r, error, errno);
+    }
+    smtp_client_local(c, &d->sending_ip, &d->sending_port);
+    if (d->hooks && d->hooks->host_worked) {
+        d->hooks->host_worked(d, d->host);
+    }
+    enum smtp_try result = too_large(x, d, c) ? TRY_DONE : smtp_transaction(x, d, o, c);
+    smtp_client_close(&c, !d->connection_broken);
+    return result;
+}

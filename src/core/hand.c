@@ -327,8 +327,8 @@ bool identity_take(const struct identity *who)
         errno = EPERM;
         return false;
     }
-    int groups = who->initgroups ? initgroups(who->initgroups, who->gid)
-                                 : setgroups(1, &(gid_t){who->gid});
+    int groups =
+        who->initgroups ? initgroups(who->initgroups, who->gid) : setgroups(1, &(gid_t){who->gid});
     if (groups < 0 || setegid(who->gid) < 0 || seteuid(who->uid) < 0) {
         int e = errno;
         identity_restore();
@@ -365,8 +365,8 @@ static void serve_open(const struct config *conf, struct pool *pool,
         struct identity who = {q.uid, q.gid, NULL};
         e = EPERM;
         if (identity_allowed(conf, q.uid) && identity_take(&who)) {
-            reply->fd = file_open(str_from(request->body, sizeof q),
-                                  O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+            reply->fd =
+                file_open(str_from(request->body, sizeof q), O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
             e = reply->fd < 0 ? errno : 0;
             identity_restore();
         }

@@ -74,9 +74,9 @@ static bool own_headers_add(struct ectx *x, const struct router *r, struct addre
             if (x->forced_fail) {
                 continue;
             }
-            a->message = str_fmt(x->pool, "%.*s router failed to expand \"%.*s\": %.*s",
-                                 STR_ARG(r->name), STR_ARG(r->headers_add.v[i].text),
-                                 STR_ARG(x->error));
+            a->message =
+                str_fmt(x->pool, "%.*s router failed to expand \"%.*s\": %.*s", STR_ARG(r->name),
+                        STR_ARG(r->headers_add.v[i].text), STR_ARG(x->error));
             return false;
         }
         s = str_rtrim(s);
@@ -95,9 +95,9 @@ static bool own_headers_remove(struct ectx *x, const struct router *r, struct ad
             if (x->forced_fail) {
                 continue;
             }
-            a->message = str_fmt(x->pool, "%.*s router failed to expand \"%.*s\": %.*s",
-                                 STR_ARG(r->name), STR_ARG(r->headers_remove.v[i].text),
-                                 STR_ARG(x->error));
+            a->message =
+                str_fmt(x->pool, "%.*s router failed to expand \"%.*s\": %.*s", STR_ARG(r->name),
+                        STR_ARG(r->headers_remove.v[i].text), STR_ARG(x->error));
             return false;
         }
         struct str item;
@@ -192,8 +192,7 @@ bool route_own_identity(struct route_job *job, const struct router *r, struct ad
     }
     if (r->user.set) {
         if (!route_find_user(x, &r->user, &a->uid, &a->gid, &known)) {
-            a->message = str_fmt(x->pool, "%.*s router: %.*s", STR_ARG(r->name),
-                                 STR_ARG(x->error));
+            a->message = str_fmt(x->pool, "%.*s router: %.*s", STR_ARG(r->name), STR_ARG(x->error));
             return false;
         }
         a->uid_set = true;
@@ -205,8 +204,7 @@ bool route_own_identity(struct route_job *job, const struct router *r, struct ad
     }
     if (r->group.set) {
         if (!route_find_group(x, &r->group, &a->gid)) {
-            a->message = str_fmt(x->pool, "%.*s router: %.*s", STR_ARG(r->name),
-                                 STR_ARG(x->error));
+            a->message = str_fmt(x->pool, "%.*s router: %.*s", STR_ARG(r->name), STR_ARG(x->error));
             return false;
         }
         a->gid_set = true;
@@ -238,13 +236,13 @@ const struct transport *route_transport(struct route_job *job, const struct rout
     *ok = false;
     if (!expand_option(x, &r->transport_text, &name)) {
         a->message = str_fmt(x->pool, "failed to expand \"%.*s\" in %.*s router: %.*s",
-                             STR_ARG(r->transport_text.text), STR_ARG(r->name),
-                             STR_ARG(x->error));
+                             STR_ARG(r->transport_text.text), STR_ARG(r->name), STR_ARG(x->error));
         return NULL;
     }
     if (name.tainted) {
-        a->message = str_fmt(x->pool, "attempt to use tainted value '%.*s' from \"%.*s\" for "
-                                      "transport",
+        a->message = str_fmt(x->pool,
+                             "attempt to use tainted value '%.*s' from \"%.*s\" for "
+                             "transport",
                              STR_ARG(name), STR_ARG(r->transport_text.text));
         log_msg(LOG_MAIN | LOG_PANIC, x->msg, "%.*s", STR_ARG(a->message));
         return NULL;

@@ -63,8 +63,8 @@ struct address *route_new_address(struct ectx *x, struct str address)
     a->cc_local_part = str_dup(x->pool, unquoted(x->pool, lp));
     a->local_part = str_lower(x->pool, a->cc_local_part);
     a->domain = str_lower(x->pool, domain);
-    a->address = at < 0 ? str_dup(x->pool, lp)
-                        : STR_CAT(x->pool, lp, STR("@"), str_taint(a->domain));
+    a->address =
+        at < 0 ? str_dup(x->pool, lp) : STR_CAT(x->pool, lp, STR("@"), str_taint(a->domain));
     a->domain.tainted = a->domain.tainted || address.tainted;
     a->unique = STR_CAT(x->pool, lp, STR("@"), a->domain);
     a->vars.pool = x->pool;
@@ -147,8 +147,9 @@ static bool truth(struct ectx *x, const struct router *r, const struct etext *e,
         *out = s.p[0] == 't' || s.p[0] == 'T' || s.p[0] == 'y' || s.p[0] == 'Y';
         return true;
     }
-    a->message = str_fmt(x->pool, "\"%.*s\" is not a valid value for the \"%s\" option in the "
-                                  "%.*s router",
+    a->message = str_fmt(x->pool,
+                         "\"%.*s\" is not a valid value for the \"%s\" option in the "
+                         "%.*s router",
                          STR_ARG(s), name, STR_ARG(r->name));
     return false;
 }
@@ -186,8 +187,7 @@ static enum route_result run_driver(struct route_job *job, const struct router *
             return ROUTE_DECLINE;
         } else {
             return route_defer(a, ERRNO_EXPANDFAIL,
-                               str_fmt(x->pool,
-                                       "expansion of \"%.*s\" failed in %.*s router: %.*s",
+                               str_fmt(x->pool, "expansion of \"%.*s\" failed in %.*s router: %.*s",
                                        STR_ARG(r->address_data.text), STR_ARG(r->name),
                                        STR_ARG(x->error)));
         }
@@ -280,8 +280,8 @@ static void share_routing(struct route_job *job, const struct address *a)
 static void prepare(struct route_job *job, const struct router *r, struct address *a)
 {
     a->router = r;
-    a->local_part = r->caseful_local_part ? a->cc_local_part
-                                          : str_lower(job->x->pool, a->cc_local_part);
+    a->local_part =
+        r->caseful_local_part ? a->cc_local_part : str_lower(job->x->pool, a->cc_local_part);
     job->x->addr = a;
     job->x->router = r;
 }
@@ -291,8 +291,8 @@ static const struct router *next_router(struct route_job *job, const struct rout
                                         enum route_result *result, struct address *a)
 {
     bool more;
-    if (*result == ROUTE_PASS || (*result == ROUTE_DEFER && r->pass_on_timeout &&
-                                  a->basic_errno == ERRNO_DNSDEFER)) {
+    if (*result == ROUTE_PASS ||
+        (*result == ROUTE_DEFER && r->pass_on_timeout && a->basic_errno == ERRNO_DNSDEFER)) {
         *result = ROUTE_PASS;
         return r->pass_router ? r->pass_router : r->next;
     }

@@ -10,8 +10,8 @@
 #include <stdio.h>
 
 struct opts {
-    struct etext check_srv, fail_defer_domains, ipv4_only, ipv4_prefer, mx_domains,
-        mx_fail_domains, srv_fail_domains;
+    struct etext check_srv, fail_defer_domains, ipv4_only, ipv4_prefer, mx_domains, mx_fail_domains,
+        srv_fail_domains;
     struct str widen_domains;
     bool check_secondary_mx, qualify_single, rewrite_headers, same_domain_copy_routing,
         search_parents;
@@ -99,7 +99,8 @@ static enum host_find look_up(struct route_job *job, const struct router *r, str
     for (;;) {
         *full = STR_NONE;
         *error = STR_NONE;
-        enum host_find result = dns_find_hosts(x->conf, x->pool, *domain, o, &a->hosts, full, error);
+        enum host_find result =
+            dns_find_hosts(x->conf, x->pool, *domain, o, &a->hosts, full, error);
         if (result != HF_FAILED || !widen || !net_list_next(x->pool, &rest, &sep, &item)) {
             return result;
         }
@@ -131,8 +132,8 @@ static void prefer_ipv4(struct host **at)
     }
 }
 
-static enum route_result not_found(struct route_job *job, const struct router *r,
-                                   struct address *a, struct str error)
+static enum route_result not_found(struct route_job *job, const struct router *r, struct address *a,
+                                   struct str error)
 {
     const struct opts *p = r->opts;
     if (!str_empty(error)) {
@@ -145,12 +146,11 @@ static enum route_result not_found(struct route_job *job, const struct router *r
     return ROUTE_DECLINE;
 }
 
-static enum route_result try_later(struct route_job *job, const struct router *r,
-                                   struct address *a, bool security)
+static enum route_result try_later(struct route_job *job, const struct router *r, struct address *a,
+                                   bool security)
 {
-    struct str text = security
-                          ? str_fmt(job->x->pool, "host lookup done insecurely")
-                          : STR("host lookup did not complete");
+    struct str text = security ? str_fmt(job->x->pool, "host lookup done insecurely")
+                               : STR("host lookup did not complete");
     if (r->pass_on_timeout) {
         a->message = text;
         return ROUTE_PASS;

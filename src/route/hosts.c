@@ -75,15 +75,15 @@ static bool is_mx_name(struct str name)
 }
 
 /* Replaces a "name/mx" host by what the MX records of the name give. */
-static enum host_find find_mx(struct route_job *job, const struct host_search *s,
-                              struct address *a, struct host **at, struct host *after)
+static enum host_find find_mx(struct route_job *job, const struct host_search *s, struct address *a,
+                              struct host **at, struct host *after)
 {
     struct ectx *x = job->x;
     struct host *h = *at, *found = NULL;
     struct host_filter filter = {x, s->router, 0};
     struct str name = str_sub(h->name, 0, h->name.len - 3u), full, error;
-    struct host_find_opts o = {.mx = true, .drop = route_drop_host, .closure = &filter,
-                               .ipv4_only = s->ipv4_only};
+    struct host_find_opts o = {
+        .mx = true, .drop = route_drop_host, .closure = &filter, .ipv4_only = s->ipv4_only};
     o.dnssec_request = route_domain_in(x, &s->router->dnssec_request_domains, name);
     o.dnssec_require = route_domain_in(x, &s->router->dnssec_require_domains, name);
     enum host_find result = dns_find_hosts(x->conf, x->pool, name, &o, &found, &full, &error);
@@ -205,8 +205,7 @@ static struct str name_of(int action)
     return str_c(names[action]);
 }
 
-static enum route_result all_ignored(struct ectx *x, const struct host_search *s,
-                                     struct address *a)
+static enum route_result all_ignored(struct ectx *x, const struct host_search *s, struct address *a)
 {
     struct str text = str_fmt(x->pool,
                               "lookup failed for all hosts in %.*s router: host_find_failed=ignore "
@@ -235,8 +234,9 @@ enum route_result route_find_hosts(struct route_job *job, const struct host_sear
                 break;
             }
         } else if (result == HF_AGAIN) {
-            struct str text = str_fmt(x->pool, "host lookup for %.*s did not complete (DNS "
-                                               "timeout?)",
+            struct str text = str_fmt(x->pool,
+                                      "host lookup for %.*s did not complete (DNS "
+                                      "timeout?)",
                                       STR_ARG(name));
             return s->router->pass_on_timeout ? (a->message = text, ROUTE_PASS)
                                               : route_defer(a, ERRNO_DNSDEFER, text);

@@ -153,9 +153,9 @@ static enum route_result find_rule(struct ectx *x, const struct opts *o, struct 
             return ROUTE_OK;
         }
         if (m == MATCH_DEFER || m == MATCH_ERROR) {
-            return route_defer(a, ERRNO_LISTDEFER,
-                               str_fmt(x->pool, "lookup defer in route_list: %.*s",
-                                       STR_ARG(x->error)));
+            return route_defer(
+                a, ERRNO_LISTDEFER,
+                str_fmt(x->pool, "lookup defer in route_list: %.*s", STR_ARG(x->error)));
         }
     }
     return ROUTE_DECLINE;
@@ -185,12 +185,12 @@ static enum route_result find_data(struct ectx *x, const struct router *r, struc
         return ROUTE_OK;
     }
     if (!expand_option(x, &o->route_data, &text)) {
-        return x->forced_fail ? ROUTE_DECLINE
-                              : route_defer(a, ERRNO_EXPANDFAIL,
-                                            str_fmt(x->pool,
-                                                    "%.*s router: failed to expand \"%.*s\": %.*s",
-                                                    STR_ARG(r->name), STR_ARG(o->route_data.text),
-                                                    STR_ARG(x->error)));
+        return x->forced_fail
+                   ? ROUTE_DECLINE
+                   : route_defer(a, ERRNO_EXPANDFAIL,
+                                 str_fmt(x->pool, "%.*s router: failed to expand \"%.*s\": %.*s",
+                                         STR_ARG(r->name), STR_ARG(o->route_data.text),
+                                         STR_ARG(x->error)));
     }
     text = str_trim(text);
     if (str_empty(text) || !route_rule_parse(x->pool, text, false, &data)) {
@@ -207,10 +207,10 @@ static enum route_result bad_option(struct ectx *x, const struct router *r, stru
     log_msg(LOG_MAIN, x->msg,
             "Error in %.*s router: unknown routing option or transport name \"%.*s\"",
             STR_ARG(r->name), STR_ARG(word));
-    return route_defer(
-        a, 0,
-        str_fmt(x->pool, "error in router: unknown routing option or transport name \"%.*s\"",
-                STR_ARG(word)));
+    return route_defer(a, 0,
+                       str_fmt(x->pool,
+                               "error in router: unknown routing option or transport name \"%.*s\"",
+                               STR_ARG(word)));
 }
 
 /* A local transport gets the hosts as they are written. */
@@ -227,8 +227,8 @@ static enum route_result route(struct route_job *job, const struct router *r, st
     struct ectx *x = job->x;
     const struct opts *o = r->opts;
     const struct transport *transport = NULL;
-    struct host_search s = {.router = r, .find_failed = o->find_failed,
-                            .all_ignored = o->all_ignored};
+    struct host_search s = {
+        .router = r, .find_failed = o->find_failed, .all_ignored = o->all_ignored};
     struct str hosts, words;
     bool randomize = o->hosts_randomize, ok = true;
     enum route_result result = find_data(x, r, a, &hosts, &words);

@@ -135,7 +135,7 @@ static bool set_self(struct opt_reader *r, void *base, struct str value)
     static const struct {
         const char *name;
         enum self_code code;
-    } words[] = {{"freeze", SELF_FREEZE}, {"defer", SELF_DEFER}, {"fail", SELF_FAIL},
+    } words[] = {{"freeze", SELF_FREEZE},  {"defer", SELF_DEFER},    {"fail", SELF_FAIL},
                  {"fail_soft", SELF_PASS}, {"fail_hard", SELF_FAIL}, {"pass", SELF_PASS},
                  {"send", SELF_SEND}};
     struct router *router = base;
@@ -275,8 +275,7 @@ static const struct router *find_router(const struct router *from, struct str na
 static void find_login_group(struct router *router)
 {
     const struct passwd *pw = NULL;
-    if (router->user.set && str_unset(router->user.text.text) &&
-        (pw = getpwuid(router->user.id))) {
+    if (router->user.set && str_unset(router->user.text.text) && (pw = getpwuid(router->user.id))) {
         router->user_gid = pw->pw_gid;
         router->user_gid_known = true;
     }
@@ -299,8 +298,7 @@ static bool link_names(struct config *conf, struct opt_reader *r, struct router 
                  : opt_error(r, "%.*s router:\n  pass_router \"%.*s\" not found",
                              STR_ARG(router->name), STR_ARG(pass));
     }
-    if (!str_unset(redirect) &&
-        !(router->redirect_router = find_router(conf->routers, redirect))) {
+    if (!str_unset(redirect) && !(router->redirect_router = find_router(conf->routers, redirect))) {
         ok = opt_error(r, "%.*s router:\n  redirect_router \"%.*s\" not found",
                        STR_ARG(router->name), STR_ARG(redirect));
     }

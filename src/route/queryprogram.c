@@ -58,8 +58,7 @@ static bool init(struct opt_reader *r, struct router *router)
     o->args = pool_calloc(r->pool, ARGS_MAX + 1, sizeof *o->args);
     while (n < ARGS_MAX && route_rule_parse(r->pool, rest, false, &word)) {
         o->args[n].text = word.hosts;
-        if (str_any_in(word.hosts, "$\\") &&
-            !(o->args[n].tree = r->compile(r, o->args[n].text))) {
+        if (str_any_in(word.hosts, "$\\") && !(o->args[n].tree = r->compile(r, o->args[n].text))) {
             return false;
         }
         n++;
@@ -81,8 +80,9 @@ static const char **make_args(struct route_job *job, const struct router *r, str
     struct str s;
     for (size_t i = 0; !str_unset(o->args[i].text); i++) {
         if (!expand_option(x, &o->args[i], &s)) {
-            a->message = str_fmt(x->pool, "Expansion of \"%.*s\" from command \"%.*s\" in "
-                                          "%.*s router failed: %.*s",
+            a->message = str_fmt(x->pool,
+                                 "Expansion of \"%.*s\" from command \"%.*s\" in "
+                                 "%.*s router failed: %.*s",
                                  STR_ARG(o->args[i].text), STR_ARG(o->command), STR_ARG(r->name),
                                  STR_ARG(x->error));
             return NULL;
@@ -144,11 +144,10 @@ static bool run(struct route_job *job, const struct router *r, struct address *a
         return false;
     }
     if (status) {
-        a->message = WIFSIGNALED(status)
-                         ? str_fmt(pool, "%.*s router: killed by signal %d", STR_ARG(r->name),
-                                   WTERMSIG(status))
-                         : str_fmt(pool, "%.*s router: returned error code %d", STR_ARG(r->name),
-                                   WEXITSTATUS(status));
+        a->message = WIFSIGNALED(status) ? str_fmt(pool, "%.*s router: killed by signal %d",
+                                                   STR_ARG(r->name), WTERMSIG(status))
+                                         : str_fmt(pool, "%.*s router: returned error code %d",
+                                                   STR_ARG(r->name), WEXITSTATUS(status));
         return false;
     }
     return true;
@@ -163,7 +162,7 @@ static struct str field(struct pool *pool, struct str line, const char *name)
         if ((i == 0 || isspace((unsigned char)line.p[i - 1])) &&
             str_eqi(str_sub(line, i, key.len), key)) {
             return route_rule_parse(pool, str_from(line, i + key.len), false, &word) ? word.hosts
-                                                                                    : STR("");
+                                                                                     : STR("");
         }
     }
     return STR_NONE;
@@ -195,7 +194,7 @@ static enum route_result accept_as_told(struct route_job *job, const struct rout
         }
     }
     if (!str_unset(hosts)) {
-        s.method = str_isi(lookup, "byname") ? FIND_BYNAME
+        s.method = str_isi(lookup, "byname")  ? FIND_BYNAME
                    : str_isi(lookup, "bydns") ? FIND_BYDNS
                                               : FIND_DEFAULT;
         if (!str_unset(lookup) && s.method == FIND_DEFAULT) {
@@ -233,9 +232,9 @@ static enum route_result redirect_as_told(struct route_job *job, const struct ro
         last = &(*last)->next;
     }
     if (!first) {
-        return route_defer(a, ERRNO_BADREDIRECT,
-                           str_fmt(x->pool, "%.*s router: no address to redirect to",
-                                   STR_ARG(r->name)));
+        return route_defer(
+            a, ERRNO_BADREDIRECT,
+            str_fmt(x->pool, "%.*s router: no address to redirect to", STR_ARG(r->name)));
     }
     if (!route_own_settings(job, r, a)) {
         return route_defer(a, ERRNO_EXPANDFAIL, a->message);

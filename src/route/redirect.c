@@ -236,8 +236,8 @@ static bool include(struct run *u, const struct redirect_item *item)
         return not_permitted(u, item->whole);
     }
     if (!str_starts(path, "/")) {
-        return data_error(u, str_fmt(x->pool, "included file \"%.*s\" is not an absolute path",
-                                     STR_ARG(path)));
+        return data_error(
+            u, str_fmt(x->pool, "included file \"%.*s\" is not an absolute path", STR_ARG(path)));
     }
     if (!str_unset(o->include_directory.text)) {
         if (!expand_option(x, &o->include_directory, &dir)) {
@@ -254,8 +254,8 @@ static bool include(struct run *u, const struct redirect_item *item)
         return data_error(u, STR(":include: is nested too deeply"));
     }
     if (path.tainted) {
-        return data_error(u, str_fmt(x->pool, "Tainted name '%.*s' for file read not permitted",
-                                     STR_ARG(path)));
+        return data_error(
+            u, str_fmt(x->pool, "Tainted name '%.*s' for file read not permitted", STR_ARG(path)));
     }
     switch (redirect_read_include(x, u->a, path, &data, &why)) {
     case REDIRECT_NONE: return true;
@@ -303,19 +303,18 @@ static bool take_data(struct run *u, struct str data)
 
 /* ---- the router ---- */
 
-static enum route_result get_data(struct route_job *job, const struct router *r,
-                                  struct address *a, struct str *data)
+static enum route_result get_data(struct route_job *job, const struct router *r, struct address *a,
+                                  struct str *data)
 {
     const struct redirect_opts *o = r->opts;
     struct ectx *x = job->x;
     const struct etext *e = str_unset(o->file.text) ? &o->data : &o->file;
     struct str text, why;
     if (!expand_option(x, e, &text)) {
-        return x->forced_fail
-                   ? ROUTE_DECLINE
-                   : route_defer(a, ERRNO_EXPANDFAIL,
-                                 str_fmt(x->pool, "failed to expand \"%.*s\": %.*s",
-                                         STR_ARG(e->text), STR_ARG(x->error)));
+        return x->forced_fail ? ROUTE_DECLINE
+                              : route_defer(a, ERRNO_EXPANDFAIL,
+                                            str_fmt(x->pool, "failed to expand \"%.*s\": %.*s",
+                                                    STR_ARG(e->text), STR_ARG(x->error)));
     }
     if (e == &o->data) {
         *data = text;

@@ -17,7 +17,7 @@ struct redirect_opts {
         check_owner_set, forbid_blackhole, forbid_file, forbid_include, forbid_pipe,
         forbid_smtp_code, hide_child_in_errmsg, ignore_eacces, ignore_enotdir, one_time,
         qualify_preserve_domain, repeat_use, rewrite, skip_syntax_errors;
-    bool unused; /* options that turn off what filter files could do */
+    bool unused;         /* options that turn off what filter files could do */
     bool unsupported_on; /* options that would turn filter files on; true is refused */
 };
 

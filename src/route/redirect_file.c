@@ -40,9 +40,9 @@ static bool file_trusted(struct pool *pool, const struct redirect_opts *o, const
     } else if (o->check_group && !group_ok) {
         *why = str_fmt(pool, "bad group for %.*s", STR_ARG(path));
     } else if (st->st_mode & (unsigned)o->modemask) {
-        *why = str_fmt(pool, "bad mode (0%o) for %.*s: 0%o bit(s) unexpected",
-                       (unsigned)st->st_mode, STR_ARG(path),
-                       (unsigned)(st->st_mode & (unsigned)o->modemask));
+        *why =
+            str_fmt(pool, "bad mode (0%o) for %.*s: 0%o bit(s) unexpected", (unsigned)st->st_mode,
+                    STR_ARG(path), (unsigned)(st->st_mode & (unsigned)o->modemask));
     } else {
         return true;
     }
@@ -90,9 +90,9 @@ static enum redirect_read read_all(struct pool *pool, int fd, struct str path, s
         }
     }
     if (n < 0 || b.overflow) {
-        *why = b.overflow ? str_fmt(pool, "%.*s is too large", STR_ARG(path))
-                          : str_fmt(pool, "error while reading %.*s: %s", STR_ARG(path),
-                                    strerror(errno));
+        *why = b.overflow
+                   ? str_fmt(pool, "%.*s is too large", STR_ARG(path))
+                   : str_fmt(pool, "error while reading %.*s: %s", STR_ARG(path), strerror(errno));
         return REDIRECT_DEFER;
     }
     *data = buf_str(&b);
@@ -133,8 +133,8 @@ enum redirect_read redirect_read_include(struct ectx *x, const struct address *a
     struct pool *pool = x->pool;
     int fd = route_open(pool, path, a->uid_set, a->uid, a->gid);
     if (fd < 0) {
-        *why = str_fmt(pool, "failed to open included file %.*s: %s", STR_ARG(path),
-                       strerror(errno));
+        *why =
+            str_fmt(pool, "failed to open included file %.*s: %s", STR_ARG(path), strerror(errno));
         return REDIRECT_DEFER;
     }
     enum redirect_read result = read_all(pool, fd, path, data, why);

@@ -186,9 +186,9 @@ void redirect_report_faults(struct ectx *x, const struct redirect_opts *o, const
         return;
     }
     message_add_recipient(&m, mail_qualify(x->pool, x->conf, o->syntax_errors_to, true));
-    put_line(&m, "From: ",
-             STR_CAT(x->pool, STR("Mail Delivery System <Mailer-Daemon@"), s->qualify_domain,
-                     STR(">")));
+    put_line(
+        &m, "From: ",
+        STR_CAT(x->pool, STR("Mail Delivery System <Mailer-Daemon@"), s->qualify_domain, STR(">")));
     put_line(&m, "To: ", o->syntax_errors_to);
     put_line(&m, "Auto-Submitted: ", STR("auto-replied"));
     put_line(&m, "Subject: ", STR("error(s) in forwarding or filtering"));
@@ -196,8 +196,9 @@ void redirect_report_faults(struct ectx *x, const struct redirect_opts *o, const
     if (!str_unset(o->syntax_errors_text.text) && expand_option(x, &o->syntax_errors_text, &head)) {
         text = STR_CAT(x->pool, head, STR("\n\n"));
     } else {
-        text = STR_CAT(x->pool, STR("Faulty addresses were passed over while mail was redirected "
-                                    "for\n\n  "),
+        text = STR_CAT(x->pool,
+                       STR("Faulty addresses were passed over while mail was redirected "
+                           "for\n\n  "),
                        a->address, STR("\n\n"));
     }
     text = STR_CAT(x->pool, text, faults);

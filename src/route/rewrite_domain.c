@@ -46,8 +46,8 @@ void route_rewrite_domain(struct ectx *x, struct str from, struct str to)
         *now = (struct header){
             .next = h->next,
             .type = h->type,
-            .text = STR_CAT(msg->pool, str_sub(h->text, 0, h->text.len - j.body.len),
-                            buf_str(&j.out))};
+            .text =
+                STR_CAT(msg->pool, str_sub(h->text, 0, h->text.len - j.body.len), buf_str(&j.out))};
         h->next = now;
         h->type = '*';
         h = now;

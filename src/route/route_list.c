@@ -62,8 +62,7 @@ static bool take_hosts(struct pool *pool, struct str *rest, struct str *out)
     return true;
 }
 
-bool route_rule_parse(struct pool *pool, struct str text, bool with_pattern,
-                      struct route_rule *out)
+bool route_rule_parse(struct pool *pool, struct str text, bool with_pattern, struct route_rule *out)
 {
     *out = (struct route_rule){STR_NONE, STR(""), STR("")};
     if (with_pattern && !take_word(pool, &text, &out->pattern)) {
@@ -90,8 +89,7 @@ static void parse_host(struct pool *pool, struct str item, struct host *h)
         if (close > 0) {
             name = str_sub(item, 1, (size_t)close - 1);
             struct str tail = str_from(item, (size_t)close + 1);
-            if (str_starts(tail, ":") && str_to_u64(str_from(tail, 1), 10, &port) &&
-                port < 65536) {
+            if (str_starts(tail, ":") && str_to_u64(str_from(tail, 1), 10, &port) && port < 65536) {
                 h->port = (int)port;
             }
         }

@@ -27,9 +27,17 @@ struct transport_driver {
 extern const struct option transport_options[];
 
 /* Writes the message as a transport must: headers changed, prefix, body, by the flags. */
-enum { TW_CRLF = 1, TW_DOTS = 2 /* SMTP dot-stuffing */, TW_NO_HEADERS = 4, TW_NO_BODY = 8,
-       TW_RETURN_PATH = 16, TW_ENVELOPE_TO = 32, TW_DELIVERY_DATE = 64, TW_FINAL_DOT = 128,
-       TW_CHECK_STRING = 256 };
+enum {
+    TW_CRLF = 1,
+    TW_DOTS = 2 /* SMTP dot-stuffing */,
+    TW_NO_HEADERS = 4,
+    TW_NO_BODY = 8,
+    TW_RETURN_PATH = 16,
+    TW_ENVELOPE_TO = 32,
+    TW_DELIVERY_DATE = 64,
+    TW_FINAL_DOT = 128,
+    TW_CHECK_STRING = 256
+};
 struct transport_writer {
     unsigned flags;
     struct str check_string, escape_string;

@@ -1,6 +1,8 @@
 /*
  * Option rows of the smtp transport. Those of features that this version does not have are known by
  * name and are configuration errors; the ones that only say where TLS is not wanted hold anyway.
+ * Values are parsed by the option engine into struct smtp_options; checks across options are in
+ * the driver's init.
  */
 #include "transport/smtp.h"
 

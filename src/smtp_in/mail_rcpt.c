@@ -153,7 +153,8 @@ static bool parse_path(struct conv *c, const struct smtp_path *path, struct str 
     if (c->conf->rewrite_sees_smtp) {
         text = rewrite_smtp(&c->x, c->conf->rewrite_rules, text);
     }
-    if (mailbox_parse(c->msg_pool, text, null_ok, m, &error)) {
+    if (mailbox_parse(c->msg_pool, text, mailbox_flags(c->conf) | (null_ok ? MBX_NULL : 0u), m,
+                      &error)) {
         return true;
     }
     *end = reply_error(c, false, 501, arg, str_cstr(c->msg_pool, error));

@@ -340,7 +340,7 @@ static enum conv_end cmd_vrfy(struct conv *c, const struct smtp_line *l)
     if (str_starts(text, "<") && str_ends(text, STR(">"))) {
         text = str_sub(text, 1, text.len - 2u);
     }
-    if (!mailbox_parse(c->msg_pool, text, false, &m, &error)) {
+    if (!mailbox_parse(c->msg_pool, text, mailbox_flags(c->conf), &m, &error)) {
         reply(c, "501 %.*s", STR_ARG(error));
         return GO_ON;
     }

@@ -186,7 +186,7 @@ static bool set_sender(struct plain *p)
         p->r.sender_forced = true;
         return true;
     }
-    if (!mailbox_parse(p->pool, text, true, &m, &error)) {
+    if (!mailbox_parse(p->pool, text, mailbox_flags(p->conf) | MBX_NULL, &m, &error)) {
         say(sub, str_fmt(p->pool, "exim: bad -f address \"%.*s\": %.*s\n", STR_ARG(text),
                          STR_ARG(error)));
         return false;
@@ -213,7 +213,7 @@ static bool take_arguments(struct plain *p, struct strvec *out, int *status)
             if (str_empty(item)) {
                 continue;
             }
-            if (!mailbox_parse(p->pool, item, false, &m, &error)) {
+            if (!mailbox_parse(p->pool, item, mailbox_flags(p->conf), &m, &error)) {
                 *status = refuse(p, STR(""),
                                  str_fmt(p->pool, "bad recipient address \"%.*s\": %.*s",
                                          STR_ARG(item), STR_ARG(error)));

@@ -179,6 +179,18 @@ static bool socket_address(const struct config *conf, bool create, struct sockad
     return true;
 }
 
+/* Everybody may reach the socket; what lies beside it has modes of its own. */
+static bool open_to_all(const struct config *conf, int dir)
+{
+    struct stat st;
+    struct pool *pool = pool_new("spool directory");
+    char *name = str_cstr(pool, core_settings(conf)->spool_directory);
+    bool ok = fchmodat(dir, "submit", 0666, 0) == 0 && stat(name, &st) == 0 &&
+              (st.st_mode & S_IXOTH || chmod(name, (st.st_mode & 07777) | S_IXOTH) == 0);
+    pool_free(&pool);
+    return ok;
+}
+
 int smtp_in_submit_listen(const struct config *conf)
 {
     struct sockaddr_un un;
@@ -193,17 +205,9 @@ int smtp_in_submit_listen(const struct config *conf)
         close(fd);
         fd = -1;
     }
-    if (fd >= 0) {
-        struct stat st;
-        fchmodat(dir, "submit", 0666, 0);
-        /* Everybody may reach the socket; what lies beside it has modes of its own. */
-        struct str path = core_settings(conf)->spool_directory;
-        struct pool *pool = pool_new("spool directory");
-        char *name = str_cstr(pool, path);
-        if (stat(name, &st) == 0 && !(st.st_mode & S_IXOTH)) {
-            chmod(name, (st.st_mode & 07777) | S_IXOTH);
-        }
-        pool_free(&pool);
+    if (fd >= 0 && !open_to_all(conf, dir)) {
+        log_write(LOG_MAIN | LOG_PANIC,
+                  "cannot open the socket for local submission to everybody: %m");
     }
     close(dir);
     return fd;

@@ -235,6 +235,12 @@ void stream_timeout(struct stream *s, int seconds);
 
 enum { STREAM_EOF = -1, STREAM_ERROR = -2 };
 
+/*
+ * While *flag is set, a signal ends a wait for input with STREAM_ERROR and errno EINTR; the stream
+ * can be used on. NULL: signals are waited through.
+ */
+void stream_interrupt(struct stream *s, volatile const int *flag);
+
 /* Next byte, or STREAM_EOF / STREAM_ERROR (errno; ETIMEDOUT). */
 int stream_getc(struct stream *s);
 

@@ -22,6 +22,7 @@ enum { IN_SIZE = 16384, OUT_SIZE = 16384 };
 struct plain {
     int in, out;
     bool out_is_socket;
+    volatile const int *interrupt; /* see stream_interrupt() */
 };
 
 struct stream {
@@ -36,7 +37,7 @@ struct stream {
 };
 
 /* Waits until fd is ready; false with errno (ETIMEDOUT). A negative timeout waits for ever. */
-static bool wait_ready(int fd, short events, int64_t deadline)
+static bool wait_ready(int fd, short events, int64_t deadline, volatile const int *interrupt)
 {
     for (;;) {
         int64_t left = deadline < 0 ? -1 : deadline - time_monotonic_ms();
@@ -52,7 +53,7 @@ static bool wait_ready(int fd, short events, int64_t deadline)
             errno = ETIMEDOUT;
             return false;
         }
-        if (errno != EINTR) {
+        if (errno != EINTR || (interrupt && *interrupt)) {
             return false;
         }
     }
@@ -68,14 +69,15 @@ static ssize_t plain_read(void *ctx, char *p, size_t n, int timeout_ms)
     const struct plain *s = ctx;
     int64_t deadline = deadline_of(timeout_ms);
     for (;;) {
-        if (timeout_ms >= 0 && !wait_ready(s->in, POLLIN, deadline)) {
+        if (timeout_ms >= 0 && !wait_ready(s->in, POLLIN, deadline, s->interrupt)) {
             return -1;
         }
         ssize_t got = read(s->in, p, n);
-        if (got >= 0 || (errno != EINTR && errno != EAGAIN)) {
+        bool again = errno == EAGAIN || (errno == EINTR && !(s->interrupt && *s->interrupt));
+        if (got >= 0 || !again) {
             return got;
         }
-        if (errno == EAGAIN && !wait_ready(s->in, POLLIN, deadline)) {
+        if (errno == EAGAIN && !wait_ready(s->in, POLLIN, deadline, s->interrupt)) {
             return -1;
         }
     }
@@ -89,7 +91,7 @@ static ssize_t plain_write(void *ctx, const char *p, size_t n, int timeout_ms)
         ssize_t put;
         if (s->out_is_socket) {
             put = send(s->out, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-        } else if (timeout_ms >= 0 && !wait_ready(s->out, POLLOUT, deadline)) {
+        } else if (timeout_ms >= 0 && !wait_ready(s->out, POLLOUT, deadline, NULL)) {
             return -1;
         } else {
             /* a pipe that is ready takes PIPE_BUF bytes without blocking */
@@ -98,7 +100,7 @@ static ssize_t plain_write(void *ctx, const char *p, size_t n, int timeout_ms)
         if (put >= 0 || (errno != EINTR && errno != EAGAIN)) {
             return put;
         }
-        if (errno == EAGAIN && !wait_ready(s->out, POLLOUT, deadline)) {
+        if (errno == EAGAIN && !wait_ready(s->out, POLLOUT, deadline, NULL)) {
             return -1;
         }
     }
@@ -135,7 +137,7 @@ static bool is_socket(int fd)
 struct stream *stream_new(struct pool *pool, int in_fd, int out_fd)
 {
     struct stream *s = POOL_NEW(pool, struct stream);
-    s->plain = (struct plain){in_fd, out_fd, is_socket(out_fd)};
+    s->plain = (struct plain){in_fd, out_fd, is_socket(out_fd), NULL};
     s->ops = &plain_ops;
     s->ctx = &s->plain;
     s->timeout_ms = -1;
@@ -149,6 +151,11 @@ void stream_timeout(struct stream *s, int seconds)
     s->timeout_ms = seconds <= 0 ? -1 : seconds > 2000000 ? 2000000000 : seconds * 1000;
 }
 
+void stream_interrupt(struct stream *s, volatile const int *flag)
+{
+    s->plain.interrupt = flag;
+}
+
 /* One byte of room is left before the data, so that stream_ungetc() always has a place. */
 static bool fill(struct stream *s)
 {
@@ -158,7 +165,8 @@ static bool fill(struct stream *s)
     ssize_t n = s->ops->read(s->ctx, s->in_buf + 1, IN_SIZE - 1, s->timeout_ms);
     if (n <= 0) {
         s->error = n < 0 ? errno : 0;
-        *(n < 0 ? &s->failed : &s->eof) = true;
+        s->eof = n == 0;
+        s->failed = n < 0 && s->error != EINTR;
         return false;
     }
     s->in_at = 1;

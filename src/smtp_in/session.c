@@ -462,12 +462,22 @@ static enum conv_end lost(struct conv *c, enum read_result rc)
     return END_LOST;
 }
 
+/* True if the daemon ends and no transaction is in hand: the client is told. */
+static bool told_to_stop(struct conv *c)
+{
+    if (!c->peer || !c->peer->stop || !*c->peer->stop || c->msg->sender_set) {
+        return false;
+    }
+    conv_notquit(c, "signal-exit", "421", "service not available - closing connection");
+    return true;
+}
+
 enum conv_end conv_read_command(struct conv *c, struct smtp_line *l)
 {
     struct str line;
     enum read_result rc = read_line(c, &line);
     if (rc != READ_LINE && rc != READ_LONG) {
-        return lost(c, rc);
+        return stream_error(c->io) == EINTR && told_to_stop(c) ? END_DROP : lost(c, rc);
     }
     debug("SMTP<< %.*s", STR_ARG(line));
     *l = smtp_parse_line(line);
@@ -481,12 +491,13 @@ enum conv_end conv_run(struct conv *c)
 {
     enum conv_end end = GO_ON;
     while (end == GO_ON) {
-        if (c->peer && c->peer->stop && *c->peer->stop && !c->msg->sender_set) {
-            conv_notquit(c, "signal-exit", "421", "service not available - closing connection");
+        struct smtp_line l;
+        if (told_to_stop(c)) {
             return END_DROP;
         }
-        struct smtp_line l;
+        stream_interrupt(c->io, c->peer && !c->msg->sender_set ? c->peer->stop : NULL);
         end = conv_read_command(c, &l);
+        stream_interrupt(c->io, NULL);
         if (end == GO_ON) {
             end = conv_command(c, &l);
         }

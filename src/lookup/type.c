@@ -77,8 +77,9 @@ static bool parse_partial(struct str *s, struct lookup_type *t)
     t->partial = 2;
     t->affix = STR("*.");
     while (i < s->len && isdigit((unsigned char)s->p[i])) {
-        n = n > 99999 ? n : n * 10 + (s->p[i++] - '0');
+        n = n > 9999 ? n : n * 10 + (s->p[i] - '0');
         t->partial = n;
+        i++;
     }
     if (i < s->len && s->p[i] == '-') {
         *s = str_from(*s, i + 1);

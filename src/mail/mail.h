@@ -181,6 +181,9 @@ bool spool_update(struct message *m);
 /* Takes the message off the spool, message log included, and closes it. */
 void spool_remove(struct message *m);
 
+/* Takes whatever is left of a message off the spool that cannot be loaded. */
+void spool_discard(const struct config *conf, struct str id);
+
 /* Closes and unlocks; the message stays. */
 void spool_close(struct message *m);
 

@@ -206,3 +206,16 @@ struct str spool_msglog_read(const struct config *conf, struct pool *pool, struc
     spool_close(&m);
     return text;
 }
+
+void spool_discard(const struct config *conf, struct str id)
+{
+    struct pool *pool = pool_new("spool discard");
+    if (message_id_valid(id)) {
+        id.tainted = false;
+        struct str dir = spool_dir(conf, pool, id);
+        unlink(spool_name(pool, dir, id, "").p);
+        unlink(spool_name(pool, dir, id, "-J").p);
+        unlink(spool_msglog_path(conf, pool, id, false).p);
+    }
+    pool_free(&pool);
+}

@@ -76,7 +76,8 @@ static int run_messages(struct command *c, const struct config *conf)
         if (c->retry_times && message_id_valid(c->args.v[i])) {
             queue_deliver(conf, c->args.v[i], 0);
         } else {
-            status |= queue_act(conf, c->message_action, c->args.v[i], &rest, c->caller.login);
+            status |= queue_act(conf, c->message_action, c->args.v[i], &rest, c->caller.login,
+                                c->caller.admin);
         }
     }
     return status;
@@ -183,6 +184,11 @@ static int run_help(struct command *c, const struct config *conf)
     return 0;
 }
 
+static int run_retry(struct command *c, const struct config *conf)
+{
+    return queue_test_retry(conf, &c->args, c->submission.sender);
+}
+
 /* Prints what was wrong with the command line's macros or with the configuration. */
 static int refuse(const struct config_source *src)
 {
@@ -195,13 +201,21 @@ static const struct {
     int (*run)(struct command *, const struct config *);
     enum { NO_ROOT, HAND, ROOT } needs;
 } actions[ACT_COUNT] = {
-    [ACT_RECEIVE] = {run_receive, HAND},           [ACT_DAEMON] = {run_daemon, ROOT},
-    [ACT_QUEUE_RUN] = {run_queue, HAND},           [ACT_LIST] = {run_list, NO_ROOT},
-    [ACT_MESSAGES] = {run_messages, HAND},         [ACT_EXPAND] = {run_expand, NO_ROOT},
-    [ACT_TEST_ADDRESS] = {run_test_address, HAND}, [ACT_PRINT] = {run_print, NO_ROOT},
-    [ACT_VERSION] = {run_version, NO_ROOT},        [ACT_REWRITE] = {run_rewrite, NO_ROOT},
-    [ACT_ALIASES] = {run_aliases, ROOT},           [ACT_LOG_LINE] = {run_log_line, NO_ROOT},
-    [ACT_REFERENCE] = {run_reference, NO_ROOT},    [ACT_HELP] = {run_help, NO_ROOT},
+    [ACT_RECEIVE] = {run_receive, HAND},
+    [ACT_DAEMON] = {run_daemon, ROOT},
+    [ACT_QUEUE_RUN] = {run_queue, HAND},
+    [ACT_LIST] = {run_list, NO_ROOT},
+    [ACT_MESSAGES] = {run_messages, HAND},
+    [ACT_EXPAND] = {run_expand, NO_ROOT},
+    [ACT_TEST_ADDRESS] = {run_test_address, HAND},
+    [ACT_PRINT] = {run_print, NO_ROOT},
+    [ACT_VERSION] = {run_version, NO_ROOT},
+    [ACT_REWRITE] = {run_rewrite, NO_ROOT},
+    [ACT_ALIASES] = {run_aliases, ROOT},
+    [ACT_LOG_LINE] = {run_log_line, NO_ROOT},
+    [ACT_RETRY] = {run_retry, NO_ROOT},
+    [ACT_REFERENCE] = {run_reference, NO_ROOT},
+    [ACT_HELP] = {run_help, NO_ROOT},
 };
 
 int main(int argc, char **argv)

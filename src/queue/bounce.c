@@ -20,7 +20,7 @@ static struct str errors_address(const struct job *j, const struct address *a)
 
 static void ignore(struct job *j, struct address *a, const char *why)
 {
-    if (!a->note->silent || j->recipients != RCPT_IGNORE) {
+    if (!a->note->silent) {
         if (a->parent) {
             log_msg(LOG_MAIN, j->m, "%.*s <%.*s>: error ignored%s", STR_ARG(a->address),
                     STR_ARG(a->parent->address), why);

@@ -35,12 +35,21 @@ static bool open_message(struct job *j, struct str id)
     switch (spool_load(j->conf, id, j->m, &error)) {
     case SPOOL_OK: return true;
     case SPOOL_LOCKED:
-        log_skip(j, "Spool file is locked (another process is handling this message)");
+        if (log_wants(LS_skip_delivery)) {
+            log_msg(LOG_MAIN, j->m,
+                    "Spool file for %.*s is locked (another process is handling this message)",
+                    STR_ARG(id));
+        }
         return false;
     case SPOOL_DAMAGED:
-        log_msg(LOG_MAIN, j->m, "%.*s: %.*s", STR_ARG(error), STR_ARG(id));
+        log_msg(LOG_MAIN, j->m, "Format error in spool file %.*s: %.*s", STR_ARG(id),
+                STR_ARG(error));
         return false;
-    default: return false;
+    default:
+        if (!(j->flags & (DELIVER_FIRST | DELIVER_QUEUE_RUN))) {
+            log_msg(LOG_MAIN, j->m, "Spool file %.*s-D not found", STR_ARG(id));
+        }
+        return false;
     }
 }
 
@@ -65,8 +74,7 @@ static bool admit_frozen(struct job *j)
     }
     if (s->ignore_bounce_errors_after > 0 && queue_is_bounce(m) &&
         age >= s->ignore_bounce_errors_after) {
-        log_msg(LOG_MAIN, m, "Unfrozen by errmsg timer");
-        j->recipients = RCPT_IGNORE;
+        thaw(j, "Unfrozen by errmsg timer");
         return true;
     }
     if (j->flags & DELIVER_THAW) {
@@ -78,17 +86,15 @@ static bool admit_frozen(struct job *j)
         thaw(j, "Unfrozen by auto-thaw");
         return true;
     }
-    if (j->flags & DELIVER_GIVE_UP) {
-        return true;
-    }
     log_skip(j, "Message is frozen");
     return false;
 }
 
-/* A message that goes round for ever is failed as a whole. */
-static void check_loop(struct job *j)
+/* A message that is given up, or goes round for ever, is failed as a whole. */
+static void check_whole(struct job *j)
 {
-    if (j->flags & DELIVER_GIVE_UP) {
+    if (!str_unset(j->caller)) {
+        log_msg(LOG_MAIN, j->m, "cancelled by %.*s", STR_ARG(j->caller));
         j->recipients = RCPT_GIVE_UP;
     } else if (j->m->received_count > queue_received_max(j->conf)) {
         j->recipients = RCPT_LOOP;
@@ -162,6 +168,22 @@ static void settle(struct job *j)
     }
 }
 
+/* Only local deliveries were wanted: what is left stays as it was. */
+static enum deliver_result first_stage(struct job *j)
+{
+    if (!j->deferred && !j->remote) {
+        settle(j);
+        return DELIVERED_ALL;
+    }
+    retry_write_all(j);
+    if (j->failed) {
+        bounce_failed(j);
+    }
+    spool_update(j->m);
+    spool_close(j->m);
+    return DELIVERED_ATTEMPTED;
+}
+
 static enum deliver_result run(struct job *j, struct str id)
 {
     if (!open_message(j, id)) {
@@ -169,31 +191,36 @@ static enum deliver_result run(struct job *j, struct str id)
     }
     j->x.msg = j->m;
     j->x.sess = j->m->session_facts;
-    check_loop(j);
     if (j->m->frozen && !admit_frozen(j)) {
         spool_close(j->m);
         return DELIVERED_NOT_ATTEMPTED;
     }
+    check_whole(j);
     queue_make_addresses(j);
     queue_route_all(j);
     if (j->local) {
         queue_deliver_local(j);
     }
-    if (j->remote) {
+    if (j->remote && !(j->flags & DELIVER_ROUTE_ONLY)) {
         queue_deliver_remote(j);
     }
     queue_settle_duplicates(j);
+    if (j->flags & DELIVER_ROUTE_ONLY) {
+        return first_stage(j);
+    }
     bool all = !j->deferred;
     settle(j);
     return all ? DELIVERED_ALL : DELIVERED_ATTEMPTED;
 }
 
-enum deliver_result queue_deliver(const struct config *conf, struct str id, unsigned flags)
+static enum deliver_result attempt(const struct config *conf, struct str id, unsigned flags,
+                                   struct str caller)
 {
     struct pool *pool = pool_new("delivery"), *after = NULL;
     struct job *j = POOL_NEW(pool, struct job);
     struct strvec reports = {0};
     init_job(j, conf, pool, flags);
+    j->caller = caller;
     enum deliver_result result = run(j, str_dup(pool, id));
     if (j->bounces.n) {
         reports.pool = after = pool_new("reports");
@@ -208,4 +235,14 @@ enum deliver_result queue_deliver(const struct config *conf, struct str id, unsi
     }
     pool_free(&after);
     return result;
+}
+
+enum deliver_result queue_deliver(const struct config *conf, struct str id, unsigned flags)
+{
+    return attempt(conf, id, flags, STR_NONE);
+}
+
+enum deliver_result queue_give_up(const struct config *conf, struct str id, struct str caller)
+{
+    return attempt(conf, id, DELIVER_FORCE | DELIVER_THAW, caller);
 }

@@ -126,7 +126,9 @@ void queue_finish(struct job *j, struct address *a, enum stage stage)
         queue_put(&j->succeeded, a);
         break;
     case ADDR_FAIL:
-        log_failure(j, a, stage);
+        if (!n->silent) {
+            log_failure(j, a, stage);
+        }
         queue_put(&j->failed, a);
         break;
     default:

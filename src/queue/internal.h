@@ -74,13 +74,7 @@ struct retry_change {
 };
 
 /* What happens to all recipients at once instead of delivery. */
-enum whole {
-    RCPT_DELIVER,
-    RCPT_CANCEL /* timeout_frozen_after */,
-    RCPT_IGNORE,
-    RCPT_GIVE_UP,
-    RCPT_LOOP
-};
+enum whole { RCPT_DELIVER, RCPT_CANCEL /* timeout_frozen_after */, RCPT_GIVE_UP, RCPT_LOOP };
 
 struct job {
     const struct config *conf;
@@ -147,6 +141,9 @@ void queue_journal(struct job *j, struct address *a);
 /* Freezes the message at the end of this attempt; the reason is for the log and freeze_tell. */
 void queue_freeze(struct job *j, struct str reason);
 
+/* Fails every recipient that is left, as `caller` wants it (-Mg). */
+enum deliver_result queue_give_up(const struct config *conf, struct str id, struct str caller);
+
 /* Hands a report that has been written to the pool; without one delivers it here. */
 void queue_pending(const struct config *conf, struct str id, unsigned flags);
 
@@ -193,8 +190,9 @@ struct retry_rule {
     struct retry_param *params;
 };
 
-/* Parses an error name; false if there is none of that name. */
-bool retry_parse_error(struct str name, struct retry_rule *rule);
+/* Parses an error name; NULL, or what is wrong (retry_unknown_error if the name is). */
+const char *retry_parse_error(struct str name, struct retry_rule *rule);
+extern const char retry_unknown_error[];
 
 /* Parses "F,2h,15m; G,16h,1h,1.5"; *error in Exim's words on failure. */
 bool retry_parse_params(struct pool *pool, struct str text, struct retry_rule *rule,
@@ -261,6 +259,15 @@ void retry_host_worked(struct delivery *d, struct host *h);
 
 /* Writes the changes; addresses that are out of time move from deferred to failed, logged. */
 void retry_write_all(struct job *j);
+
+/* ---- listing and showing ---- */
+
+/* Age and size as -bp prints them: " 5m", "12h", " 3d"; "  259", " 1.4K". */
+struct str list_age(struct pool *pool, int64_t seconds);
+struct str list_size(struct pool *pool, int64_t bytes);
+
+/* -Mvh, -Mvb, -Mvl, -Mvc; the exit status. */
+int queue_view(const struct config *conf, struct pool *pool, enum queue_action what, struct str id);
 
 /* ---- writing a report (report.c) ---- */
 

@@ -71,7 +71,10 @@ struct queue_list_opts {
 };
 int queue_list(const struct config *conf, const struct queue_list_opts *o);
 
-/* -M…: action on messages. arg for -Mar, -Mes, -Mmd. Returns the exit status; prints Exim's lines. */
+/*
+ * -M…: action on messages. args for -Mar, -Mes, -Mmd. caller is a login; without admin he may remove
+ * his own messages alone. Returns the exit status; prints Exim's lines.
+ */
 enum queue_action {
     QA_DELIVER,
     QA_FREEZE,
@@ -88,10 +91,19 @@ enum queue_action {
     QA_VIEW_COPY
 };
 int queue_act(const struct config *conf, enum queue_action what, struct str id,
-              const struct strvec *args, struct str caller);
+              const struct strvec *args, struct str caller, bool admin);
 
-/* Address test (-bt) printing Exim's lines; verification (-bv, -bvs). Exit status 0, 1 (defer), 2 (fail). */
+/*
+ * Address test (-bt) printing Exim's lines; verification (-bv, -bvs). `address` may be several,
+ * separated by commas. Exit status 0, 1 (defer), 2 (fail).
+ */
 int queue_test_address(const struct config *conf, struct str address, struct str sender,
                        bool verify, bool as_sender);
+
+/*
+ * -brt: prints the retry rule for an address or domain, args[0]; then perhaps a second domain and an
+ * error name. Returns the exit status.
+ */
+int queue_test_retry(const struct config *conf, const struct strvec *args, struct str sender);
 
 #endif

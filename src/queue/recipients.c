@@ -28,19 +28,10 @@ static struct address *new_address(struct job *j, const struct recipient *r)
 /* The outcome that a decision about the whole message gives every recipient. */
 static void end_at_once(struct job *j, struct address *a)
 {
-    static const char *const texts[] = {
-        [RCPT_CANCEL] = "delivery cancelled; message timed out",
-        [RCPT_GIVE_UP] = "delivery cancelled by administrator",
-        [RCPT_LOOP] = "Too many \"Received\" headers - suspected mail loop",
-    };
-    struct queue_note *n = queue_note(j, a);
-    if (j->recipients == RCPT_IGNORE) {
-        a->outcome = ADDR_DISCARD;
-        n->silent = true;
-    } else {
-        a->outcome = ADDR_FAIL;
-        a->message = str_c(texts[j->recipients]);
-        n->silent = j->recipients == RCPT_GIVE_UP;
+    queue_note(j, a)->silent = j->recipients != RCPT_LOOP;
+    a->outcome = ADDR_FAIL;
+    if (j->recipients == RCPT_LOOP) {
+        a->message = STR("Too many \"Received\" headers - suspected mail loop");
     }
     queue_finish(j, a, STAGE_ROUTING);
 }

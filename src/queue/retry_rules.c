@@ -35,34 +35,40 @@ static const struct {
     {"tls_required", ERRNO_TLSREQUIRED, 0},
 };
 
+#define CODE_HELP " must be followed by xx, dx, or dd, where x is literal and d is any digit"
+
+const char retry_unknown_error[] = "unknown or malformed retry error";
+
 static const struct {
     const char *prefix;
     int basic_errno;
 } coded[] = {{"data_4", ERRNO_DATA4XX}, {"mail_4", ERRNO_MAIL4XX}, {"rcpt_4", ERRNO_RCPT4XX}};
 
 /* rcpt_4xx, rcpt_45x, rcpt_451: how many digits after the 4 are given. */
-static bool parse_code(struct str digits, int basic_errno, struct retry_rule *rule)
+static const char *parse_code(struct str digits, int basic_errno, struct retry_rule *rule)
 {
     bool first = digits.len == 2 && digits.p[0] >= '0' && digits.p[0] <= '9';
     bool second = digits.len == 2 && digits.p[1] >= '0' && digits.p[1] <= '9';
     if (digits.len != 2 || (!first && digits.p[0] != 'x') || (!second && digits.p[1] != 'x') ||
         (second && !first)) {
-        return false;
+        return basic_errno == ERRNO_RCPT4XX   ? "rcpt_4" CODE_HELP
+               : basic_errno == ERRNO_MAIL4XX ? "mail_4" CODE_HELP
+                                              : "data_4" CODE_HELP;
     }
     rule->basic_errno = basic_errno;
     rule->code_digits = first + second;
     rule->more_errno = ((first ? digits.p[0] - '0' : 0) * 10 + (second ? digits.p[1] - '0' : 0))
                        << 8;
-    return true;
+    return NULL;
 }
 
-bool retry_parse_error(struct str name, struct retry_rule *rule)
+const char *retry_parse_error(struct str name, struct retry_rule *rule)
 {
     for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
         if (str_isi(name, errors[i].name)) {
             rule->basic_errno = errors[i].basic_errno;
             rule->more_errno = errors[i].more_errno;
-            return true;
+            return NULL;
         }
     }
     for (size_t i = 0; i < ARRAY_LEN(coded); i++) {
@@ -73,9 +79,9 @@ bool retry_parse_error(struct str name, struct retry_rule *rule)
     if (str_startsi(name, "quota_")) {
         rule->basic_errno = ERRNO_QUOTA;
         rule->quota_age = time_interval(str_from(name, 6));
-        return rule->quota_age >= 0;
+        return rule->quota_age < 0 ? "bad time value" : NULL;
     }
-    return false;
+    return retry_unknown_error;
 }
 
 /* A factor such as "1.5", in thousandths; -1 if it is none. */
@@ -94,47 +100,65 @@ static int parse_factor(struct str s)
     return (int)(n * 1000 + f);
 }
 
-/* One set, "F,2h,15m". */
-static bool parse_set(struct str text, struct retry_param *p, const char **error)
+/* Takes a comma and the text up to the next separator. False: no comma. */
+static bool next_field(struct str *rest, struct str *field)
 {
-    struct str letter = STR(""), cutoff = STR(""), interval = STR(""), factor = STR("");
-    str_next(&text, ',', &letter);
-    str_next(&text, ',', &cutoff);
-    bool has_interval = str_next(&text, ',', &interval);
-    bool has_factor = str_next(&text, ',', &factor);
-    letter = str_trim(letter);
-    p->algorithm = letter.len == 1 ? letter.p[0] & ~0x20 : 0;
-    p->cutoff = time_interval(str_trim(cutoff));
-    p->interval = has_interval ? time_interval(str_trim(interval)) : -1;
-    p->factor = has_factor ? parse_factor(str_trim(factor)) : 0;
-    if (p->algorithm != 'F' && p->algorithm != 'G' && p->algorithm != 'H') {
-        *error = "unknown retry rule letter";
-    } else if (p->cutoff < 0 || p->interval < 0) {
-        *error = "bad time value";
-    } else if (p->algorithm == 'F' ? has_factor : p->factor < 0 || !has_factor) {
-        *error = "bad parameters for retry rule";
-    } else if (p->interval <= 0 || (p->algorithm != 'F' && p->factor < 1000)) {
-        *error = "bad parameters for retry rule";
-    } else {
-        return true;
+    uint32_t i = 0;
+    *rest = str_ltrim(*rest);
+    if (!str_starts(*rest, ",")) {
+        return false;
     }
-    return false;
+    *rest = str_ltrim(str_from(*rest, 1));
+    while (i < rest->len && !strchr(",; \t", rest->p[i])) {
+        i++;
+    }
+    *field = str_sub(*rest, 0, i);
+    *rest = str_from(*rest, i);
+    return true;
+}
+
+/* One set, "F,2h,15m", cut off *rest. NULL if all is well, or what is wrong. */
+static const char *parse_set(struct str *rest, struct retry_param *p)
+{
+    struct str cutoff, interval, factor;
+    p->algorithm = (char)(rest->p[0] & ~0x20);
+    if (p->algorithm != 'F' && p->algorithm != 'G' && p->algorithm != 'H') {
+        return "unknown retry rule letter";
+    }
+    *rest = str_from(*rest, 1);
+    if (!next_field(rest, &cutoff) || !next_field(rest, &interval)) {
+        return "comma expected";
+    }
+    p->cutoff = time_interval(cutoff);
+    p->interval = time_interval(interval);
+    if (p->algorithm != 'F') {
+        if (!next_field(rest, &factor)) {
+            return "comma expected";
+        }
+        p->factor = parse_factor(factor);
+    }
+    if (p->cutoff < 0 || p->interval <= 0 || (p->algorithm != 'F' && p->factor < 1000)) {
+        return "bad parameters for retry rule";
+    }
+    *rest = str_ltrim(*rest);
+    if (rest->len && rest->p[0] != ';') {
+        return "semicolon expected";
+    }
+    *rest = str_ltrim(str_from(*rest, 1));
+    return NULL;
 }
 
 bool retry_parse_params(struct pool *pool, struct str text, struct retry_rule *rule,
                         struct str *error)
 {
-    struct str set;
-    const char *why = NULL;
     rule->params = pool_calloc(pool, PARAMS_MAX, sizeof *rule->params);
     rule->n = 0;
-    while (str_next(&text, ';', &set)) {
-        set = str_trim(set);
-        if (str_empty(set)) {
-            continue;
-        }
-        if (rule->n == PARAMS_MAX || !parse_set(set, &rule->params[rule->n++], &why)) {
-            *error = str_c(why ? why : "too many sets of retry parameters");
+    text = str_ltrim(text);
+    while (text.len) {
+        const char *why = rule->n == PARAMS_MAX ? "too many sets of retry parameters"
+                                                : parse_set(&text, &rule->params[rule->n++]);
+        if (why) {
+            *error = str_c(why);
             return false;
         }
     }
@@ -187,8 +211,15 @@ bool retry_read_line(struct opt_reader *r, struct str line)
         return false;
     }
     struct str name = next_word(r->pool, &rest);
-    if (str_empty(name) || !retry_parse_error(name, rule)) {
-        return opt_error(r, "unknown or malformed retry error name \"%.*s\"", STR_ARG(name));
+    if (str_empty(name)) {
+        return opt_error(r, "missing error type in retry rule");
+    }
+    const char *why = retry_parse_error(name, rule);
+    if (why == retry_unknown_error) {
+        return opt_error(r, "%s \"%.*s\"", why, STR_ARG(name));
+    }
+    if (why) {
+        return opt_error(r, "%s", why);
     }
     rest = str_ltrim(rest);
     if (str_startsi(rest, "senders=")) {

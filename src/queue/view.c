@@ -1,0 +1,186 @@
+/*
+ * Showing a message to an administrator: -Mvh, -Mvb, -Mvl, -Mvc. Envelope and headers are printed in
+ * the form of Exim's -H files, which tools read; what is on disk looks different.
+ */
+#include "queue/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void flag(const char *name, bool on)
+{
+    if (on) {
+        printf("-%s\n", name);
+    }
+}
+
+static void text(const char *name, struct str value)
+{
+    if (!str_empty(value)) {
+        printf("-%s %.*s\n", name, STR_ARG(value));
+    }
+}
+
+static void host(const struct session *s)
+{
+    text("helo_name", s->helo_name);
+    if (!str_empty(s->host_address)) {
+        printf("-host_address %.*s.%d\n", STR_ARG(s->host_address), s->host_port);
+    }
+    text("host_name", s->host_name);
+    text("host_auth", s->auth_mechanism);
+    if (!str_empty(s->interface_address)) {
+        printf("-interface_address %.*s.%d\n", STR_ARG(s->interface_address), s->interface_port);
+    }
+}
+
+static void variables(const char *kind, const struct vars *v)
+{
+    for (struct map_entry *e = v->map ? map_first(v->map) : NULL; e; e = e->next) {
+        const struct str *s = e->value;
+        printf("-%s %.*s %u\n%.*s\n", kind, STR_ARG(e->key), s->len, STR_ARG(*s));
+    }
+}
+
+static void facts(const struct message *m)
+{
+    const struct session *s = m->session_facts;
+    printf("-received_time_usec .%06ld\n", m->received.tv_nsec / 1000);
+    printf("-received_time_complete %lld.%06ld\n", (long long)m->received_complete.tv_sec,
+           m->received_complete.tv_nsec / 1000);
+    host(s);
+    text("auth_id", s->auth_id);
+    text("auth_sender", m->auth_sender);
+    text("ident", s->ident);
+    text("received_protocol", m->received_protocol);
+    variables("aclc", &m->acl_c);
+    variables("aclm", &m->acl_m);
+    printf("-body_linecount %d\n", m->body_lines);
+    printf("-max_received_linelength %d\n", m->max_line);
+    if (m->body_zerocount > 0) {
+        printf("-body_zerocount %d\n", m->body_zerocount);
+    }
+    flag("allow_unqualified_recipient", m->allow_unqualified_rcpt);
+    flag("allow_unqualified_sender", m->allow_unqualified_sender);
+    flag("deliver_firsttime", m->deliver_firsttime);
+    if (m->frozen) {
+        printf("-frozen %lld\n", (long long)m->frozen_at);
+    }
+    flag("N", m->dont_deliver);
+    flag("local", m->local && !str_empty(s->host_address));
+    flag("localerror", m->local_error_message);
+    flag("manual_thaw", m->manually_thawed);
+    text("dsn_envid", m->dsn_envid);
+    if (m->dsn_ret) {
+        printf("-dsn_ret %d\n", m->dsn_ret);
+    }
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* Who is done, as a tree whose nodes have only right branches. */
+static void delivered(const struct message *m)
+{
+    struct strvec v = {.pool = m->pool};
+    for (size_t i = 0; i < m->delivered.n; i++) {
+        if (!strvec_has(&v, m->delivered.v[i])) {
+            strvec_push(&v, m->delivered.v[i]);
+        }
+    }
+    if (!v.n) {
+        printf("XX\n");
+        return;
+    }
+    qsort(v.v, v.n, sizeof *v.v, by_text);
+    for (size_t i = 0; i < v.n; i++) {
+        printf("N%c %.*s\n", i + 1 < v.n ? 'Y' : 'N', STR_ARG(v.v[i]));
+    }
+}
+
+static void view_header(const struct message *m)
+{
+    printf("%.*s-H\n%.*s %u %u\n<%.*s>\n%lld %d\n", STR_ARG(m->id), STR_ARG(m->originator_login),
+           m->originator_uid, m->originator_gid, STR_ARG(m->sender), (long long)m->received.tv_sec,
+           m->warning_count);
+    facts(m);
+    delivered(m);
+    printf("%zu\n", m->recipient_count);
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        printf("%.*s\n", STR_ARG(m->recipients[i].address));
+    }
+    printf("\n");
+    for (const struct header *h = m->headers; h; h = h->next) {
+        printf("%03u%c %.*s", h->text.len, h->type, STR_ARG(h->text));
+    }
+}
+
+static void print_body(struct message *m)
+{
+    char chunk[8192];
+    ssize_t n;
+    for (int64_t at = 0; (n = spool_body_read(m, at, chunk, sizeof chunk)) > 0; at += n) {
+        fwrite(chunk, 1, (size_t)n, stdout);
+    }
+}
+
+static void view_copy(struct message *m)
+{
+    for (const struct header *h = m->headers; h; h = h->next) {
+        if (h->type != '*') {
+            printf("%.*s", STR_ARG(h->text));
+        }
+    }
+    printf("\n");
+    print_body(m);
+}
+
+static int view_log(const struct config *conf, struct pool *pool, struct str id)
+{
+    struct str log = spool_msglog_read(conf, pool, id);
+    if (str_unset(log)) {
+        printf("Failed to open msglog file for %.*s: No such file or directory\n", STR_ARG(id));
+        return 1;
+    }
+    fwrite(log.p, 1, log.len, stdout);
+    return 0;
+}
+
+static int missing(enum queue_action what, struct str id, enum spool_open state)
+{
+    if (what == QA_VIEW_COPY) {
+        printf(state == SPOOL_GONE ? "Spool data file for %.*s does not exist\n"
+                                   : "Spool format error for %.*s-H\n",
+               STR_ARG(id));
+    } else {
+        printf("Failed to open input file for %.*s-%c: %s\n", STR_ARG(id),
+               what == QA_VIEW_HEADER ? 'H' : 'D', strerror(state == SPOOL_GONE ? ENOENT : EINVAL));
+    }
+    return 1;
+}
+
+int queue_view(const struct config *conf, struct pool *pool, enum queue_action what, struct str id)
+{
+    struct message m = {.pool = pool};
+    struct str error;
+    if (what == QA_VIEW_LOG) {
+        return view_log(conf, pool, id);
+    }
+    enum spool_open state = spool_peek(conf, id, &m, &error);
+    if (state != SPOOL_OK) {
+        return missing(what, id, state);
+    }
+    if (what == QA_VIEW_HEADER) {
+        view_header(&m);
+    } else if (what == QA_VIEW_COPY) {
+        view_copy(&m);
+    } else {
+        printf("%.*s-D\n", STR_ARG(id));
+        print_body(&m);
+    }
+    spool_close(&m);
+    return 0;
+}

@@ -136,6 +136,39 @@ static struct str cache_key(struct pool *pool, const struct dns_question *q, str
                    q->retry, STR_ARG(name));
 }
 
+static const char *type_name(enum dns_type type)
+{
+    switch (type) {
+    case DNS_A: return "A";
+    case DNS_AAAA: return "AAAA";
+    case DNS_CNAME: return "CNAME";
+    case DNS_MX: return "MX";
+    case DNS_NS: return "NS";
+    case DNS_PTR: return "PTR";
+    case DNS_SOA: return "SOA";
+    case DNS_SPF: return "SPF";
+    case DNS_SRV: return "SRV";
+    case DNS_TLSA: return "TLSA";
+    case DNS_TXT: return "TXT";
+    default: return "?";
+    }
+}
+
+/* send_query() with an eye on the clock (slow_lookup_log). */
+static int send_timed(const struct net_settings *set, const char *name,
+                      const struct dns_question *q, unsigned char *answer)
+{
+    int64_t start = time_monotonic_ms();
+    int n = send_query(set, name, q, answer);
+    int64_t took = time_monotonic_ms() - start;
+    if (set->slow_lookup_log > 0 && !q->untimed && took > set->slow_lookup_log) {
+        log_write(LOG_MAIN, "Long %s lookup for '%s': %lld msec", type_name(q->type), name,
+                  (long long)took);
+    }
+    debug("DNS lookup of %s (%s) took %lld ms", name, type_name(q->type), (long long)took);
+    return n;
+}
+
 /* One name, from memory or over the wire. */
 static enum dns_result ask_name(const struct net_settings *set, struct pool *pool,
                                 const struct dns_question *q, struct str name,
@@ -150,7 +183,7 @@ static enum dns_result ask_name(const struct net_settings *set, struct pool *poo
         return hit->len && !ok ? DNS_FAIL : hit->result;
     }
     struct dns_cached entry = {.name = name, .msg = packet};
-    int n = send_query(set, str_cstr(pool, name), q, packet);
+    int n = send_timed(set, str_cstr(pool, name), q, packet);
     if (n < 0) {
         entry.result = DNS_AGAIN;
     } else if (n == 0 || !dns_decode(pool, packet, (size_t)n, name, q->type, out)) {
@@ -159,8 +192,6 @@ static enum dns_result ask_name(const struct net_settings *set, struct pool *poo
         entry.result = result_of(out);
         entry.len = (size_t)n;
     }
-    debug("DNS lookup of %.*s (type %d): result %d", STR_ARG(name), (int)q->type,
-          (int)entry.result);
     dns_cache_put(key, &entry, lifetime(entry.result, out->ttl));
     return entry.result;
 }

@@ -11,6 +11,7 @@ struct dns_question {
     bool dnssec;         /* set DO */
     bool qualify_single; /* a name without a dot gets the resolver's domain */
     bool search_parents; /* a name is tried in the domains of the resolver's search list */
+    bool untimed;        /* slow_lookup_log does not apply */
     int retrans, retry;  /* 0: the configuration's */
 };
 

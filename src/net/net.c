@@ -37,6 +37,8 @@ static const struct option options[] = {
      "how host names are looked up from addresses", NULL, NULL},
     {"local_interfaces", OPT_EXPAND, O(local_interfaces), NULL,
      "addresses to listen on; they are the local ones for routing too", NULL, NULL},
+    {"slow_lookup_log", OPT_INT, O(slow_lookup_log), "0",
+     "DNS questions that take more milliseconds are logged", NULL, NULL},
     {0},
 };
 

@@ -90,7 +90,9 @@ enum delivery_errno {
     ERRNO_GIDFAIL = -28,
     ERRNO_UIDFAIL = -29,
     ERRNO_BADTRANSPORT = -30,
+    ERRNO_MBXLENGTH = -31,
     ERRNO_UNKNOWNHOST = -32,
+    ERRNO_FORMATUNKNOWN = -33,
     ERRNO_BADCREATE = -34,
     ERRNO_LISTDEFER = -35,
     ERRNO_DNSDEFER = -36,
@@ -326,6 +328,9 @@ struct session {
     bool pipelining_advertised, pipelining_used, enforce_sync;
 };
 
+/* True if HELO said just what is known anyway: the host's name or its address literal. */
+bool session_helo_is_known(const struct session *s);
+
 /* The H= text of Exim's log lines: "name (helo) [addr]:port", by the selectors. Never unset. */
 struct str session_fullhost(struct pool *pool, const struct session *s, bool with_port);
 
@@ -397,6 +402,7 @@ struct ectx {
     bool testing;     /* -be, -bt, -bv, -bh: say what would be done */
     bool verifying, verifying_sender, expn;
     int depth; /* nesting of ACLs and expansions, bounded */
+    int runrc; /* $runrc: exit status of the last ${run */
 };
 
 /* A variable: one row beside the code that knows its value. Name ends in '*' for a prefix row. */

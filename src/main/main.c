@@ -134,6 +134,15 @@ static int run_rewrite(struct command *c, const struct config *conf)
     return 0;
 }
 
+static int run_retry(struct command *c, const struct config *conf)
+{
+    if (c->args.n == 0) {
+        fprintf(stderr, "-brt needs a domain or address argument\n");
+        return 1;
+    }
+    return queue_test_retry(conf, &c->args, c->submission.sender);
+}
+
 /* -bi: runs bi_command with the argument of -oA, as the caller. */
 static int run_aliases(struct command *c, const struct config *conf)
 {
@@ -184,11 +193,6 @@ static int run_help(struct command *c, const struct config *conf)
     return 0;
 }
 
-static int run_retry(struct command *c, const struct config *conf)
-{
-    return queue_test_retry(conf, &c->args, c->submission.sender);
-}
-
 /* Prints what was wrong with the command line's macros or with the configuration. */
 static int refuse(const struct config_source *src)
 {
@@ -211,9 +215,9 @@ static const struct {
     [ACT_PRINT] = {run_print, NO_ROOT},
     [ACT_VERSION] = {run_version, NO_ROOT},
     [ACT_REWRITE] = {run_rewrite, NO_ROOT},
+    [ACT_RETRY] = {run_retry, NO_ROOT},
     [ACT_ALIASES] = {run_aliases, ROOT},
     [ACT_LOG_LINE] = {run_log_line, NO_ROOT},
-    [ACT_RETRY] = {run_retry, NO_ROOT},
     [ACT_REFERENCE] = {run_reference, NO_ROOT},
     [ACT_HELP] = {run_help, NO_ROOT},
 };

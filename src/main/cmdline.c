@@ -464,6 +464,9 @@ static bool option(struct command *c, char **argv, int *i)
         }
         value = str_c(argv[++*i]);
     }
+    if (str_starts(word, "-M")) {
+        c->message_option = word;
+    }
     return row->set(c, row->n, value) || abandon(row, word.p);
 }
 

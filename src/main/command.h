@@ -49,7 +49,8 @@ struct command {
     bool run_given;
     struct queue_list_opts list;
     enum queue_action message_action;
-    bool retry_times; /* -Mc: as in an ordinary delivery */
+    struct str message_option; /* "-Mrm" */
+    bool retry_times;          /* -Mc: as in an ordinary delivery */
     /* tests */
     bool verify, as_sender, names_only, verbose;
     struct str message_file, message_id; /* -bem, -Mset */

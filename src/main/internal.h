@@ -126,9 +126,9 @@ struct config *config_read(struct config_source *src);
 
 /*
  * Prints the configuration as it is read: inclusions, conditions and macros done, without comments.
- * `plain` leaves indentation away.
+ * `plain` leaves indentation away; who is no admin does not see the text of macros.
  */
-void config_dump(const struct config_source *src, bool plain);
+void config_dump(const struct config_source *src, bool plain, bool admin);
 
 /* Prints the errors, "FILE:LINE:COL: error: text", to standard error. */
 void config_print_errors(const struct config_source *src);

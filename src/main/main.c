@@ -34,7 +34,7 @@ static bool allowed(const struct command *c, bool required)
     if (c->caller.admin || !required) {
         return true;
     }
-    fprintf(stderr, "exim: Permission denied\n");
+    fprintf(stderr, "exim: permission denied\n");
     return false;
 }
 
@@ -64,8 +64,15 @@ static int run_messages(struct command *c, const struct config *conf)
         return 1;
     }
     if (c->args.n == 0) {
-        fprintf(stderr, "exim: no message ids given after -M option\n");
+        fprintf(stderr, "exim: no message ids given after %s option\n", c->message_option.p);
         return 1;
+    }
+    for (size_t i = 0; i < (one ? 1 : c->args.n); i++) {
+        if (!message_id_valid(c->args.v[i])) {
+            fprintf(stderr, "exim: malformed message id %.*s after %s option\n",
+                    STR_ARG(c->args.v[i]), c->message_option.p);
+            return 1;
+        }
     }
     struct strvec rest = {.pool = c->pool};
     for (size_t i = 1; one && i < c->args.n; i++) {
@@ -73,7 +80,7 @@ static int run_messages(struct command *c, const struct config *conf)
     }
     int status = 0;
     for (size_t i = 0; i < (one ? 1 : c->args.n); i++) {
-        if (c->retry_times && message_id_valid(c->args.v[i])) {
+        if (c->retry_times) {
             queue_deliver(conf, c->args.v[i], 0);
         } else {
             status |= queue_act(conf, c->message_action, c->args.v[i], &rest, c->caller.login,
@@ -124,8 +131,8 @@ static void print_line(const char *line)
 
 static int run_rewrite(struct command *c, const struct config *conf)
 {
-    if (c->args.n != 1) {
-        fprintf(stderr, "exim: -brw needs exactly one address\n");
+    if (c->args.n == 0) {
+        fprintf(stderr, "-brw needs an address argument\n");
         return 1;
     }
     struct ectx x;

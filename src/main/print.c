@@ -304,7 +304,7 @@ static bool put_word(struct printing *p, struct str word)
     } else if (str_is(word, "config_file") || str_is(word, "configure_file")) {
         printf("%s\n", p->conf->file);
     } else if (str_is(word, "config")) {
-        config_dump(&p->c->source, p->c->names_only);
+        config_dump(&p->c->source, p->c->names_only, p->c->caller.admin);
     } else if (str_is(word, "environment")) {
         put_environment(p);
     } else if (str_is(word, "all")) {

@@ -575,7 +575,21 @@ static int indentation(struct str section, struct str line)
     return top ? 0 : str_starts(str_ltrim(str_from(line, n)), ":") && n > 0 ? 2 : 4;
 }
 
-void config_dump(const struct config_source *source, bool plain)
+/* True if the line is a setting that begins with "hide". */
+static bool hides(struct str line)
+{
+    return str_starts(line, "hide") && line.len > 4 && isspace((unsigned char)line.p[4]) &&
+           str_chr(line, '=') >= 0;
+}
+
+/* A setting, or the definition of a macro, as a user sees it who is no admin. */
+static struct str without_value(struct pool *pool, struct str line)
+{
+    ptrdiff_t eq = str_chr(line, '=');
+    return STR_CAT(pool, str_sub(line, 0, (size_t)eq), STR("= <value not displayable>"));
+}
+
+void config_dump(const struct config_source *source, bool plain, bool admin)
 {
     struct reader rd;
     struct config_source copy = *source, *src = &copy;
@@ -583,12 +597,18 @@ void config_dump(const struct config_source *source, bool plain)
     struct str section = STR_NONE, error;
     reader_init(&rd, src, file ? file : "built-in");
     define_macros(&rd);
+    if (!plain) {
+        printf("# Exim Configuration (minim " MINIM_VERSION ")\n# 1 \"%s\"\n", rd.conf->file);
+    }
     rd.lines = lines_open(&rd.opt, &rd.macros, rd.conf->file,
                           file ? STR_NONE : str_c(default_configuration));
     while (rd.lines && lines_next(rd.lines, &rd.line)) {
         struct str line = rd.line.text, begun = line_begins(line);
         if (macros_is_definition(line)) {
             macros_read(&rd.macros, line, &error);
+        }
+        if (!admin && (macros_is_definition(line) || hides(line))) {
+            line = without_value(rd.opt.pool, line);
         }
         section = str_unset(begun) ? section : begun;
         int indent = plain || !str_unset(begun) ? 0 : indentation(section, line);

@@ -627,7 +627,7 @@ int run_daemon(struct command *c, const struct config *conf)
 {
     struct config *own = (struct config *)(uintptr_t)conf;
     if (!c->caller.admin) {
-        fprintf(stderr, "exim: Permission denied\n");
+        fprintf(stderr, "exim: permission denied\n");
         return 1;
     }
     absolute_files(c);

@@ -380,6 +380,7 @@ struct delivery {
     bool retry_with_ip;     /* the transport's retry_include_ip_address */
     struct str address_file, address_pipe;
     struct str rcpt_list; /* $recipients for a pipe */
+    struct str inode, mailstore_basename; /* while appendfile expands names of files */
 };
 
 /* ---- evaluation ---- */

@@ -7,8 +7,8 @@
  * timeout set last; a wait that runs out is errno ETIMEDOUT. After a failure writing is refused
  * and reading gives STREAM_ERROR, so a caller may look at the end of a conversation only.
  *
- * Descriptors stay in blocking mode: reads and writes are made only where poll(2) says that they
- * will not block, and writes to sockets use MSG_DONTWAIT.
+ * Descriptors stay in blocking mode. A socket's reads are bounded by SO_RCVTIMEO and its writes use
+ * MSG_DONTWAIT; other descriptors are read and written where poll(2) says that they will not block.
  */
 #include "net/net.h"
 
@@ -21,7 +21,8 @@ enum { IN_SIZE = 16384, OUT_SIZE = 16384 };
 
 struct plain {
     int in, out;
-    bool out_is_socket;
+    bool in_is_socket, out_is_socket;
+    int bound_ms;                  /* SO_RCVTIMEO as we set it; 0: not at all */
     volatile const int *interrupt; /* see stream_interrupt() */
 };
 
@@ -64,12 +65,28 @@ static int64_t deadline_of(int timeout_ms)
     return timeout_ms < 0 ? -1 : time_monotonic_ms() + timeout_ms;
 }
 
+/* Has the kernel bound reads of a socket; false if it does not. */
+static bool bound_reads(struct plain *s, int timeout_ms)
+{
+    if (timeout_ms != s->bound_ms) {
+        const struct timeval tv = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+        if (setsockopt(s->in, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) < 0) {
+            return false;
+        }
+        s->bound_ms = timeout_ms;
+    }
+    return true;
+}
+
+/* A socket's read is one call; poll(2) is for what cannot be bounded, and for what is left of a wait. */
 static ssize_t plain_read(void *ctx, char *p, size_t n, int timeout_ms)
 {
-    const struct plain *s = ctx;
+    struct plain *s = ctx;
     int64_t deadline = deadline_of(timeout_ms);
+    bool wait =
+        timeout_ms >= 0 && !(s->in_is_socket && timeout_ms > 0 && bound_reads(s, timeout_ms));
     for (;;) {
-        if (timeout_ms >= 0 && !wait_ready(s->in, POLLIN, deadline, s->interrupt)) {
+        if (wait && !wait_ready(s->in, POLLIN, deadline, s->interrupt)) {
             return -1;
         }
         ssize_t got = read(s->in, p, n);
@@ -77,9 +94,7 @@ static ssize_t plain_read(void *ctx, char *p, size_t n, int timeout_ms)
         if (got >= 0 || !again) {
             return got;
         }
-        if (errno == EAGAIN && !wait_ready(s->in, POLLIN, deadline, s->interrupt)) {
-            return -1;
-        }
+        wait = true;
     }
 }
 
@@ -137,7 +152,9 @@ static bool is_socket(int fd)
 struct stream *stream_new(struct pool *pool, int in_fd, int out_fd)
 {
     struct stream *s = POOL_NEW(pool, struct stream);
-    s->plain = (struct plain){in_fd, out_fd, is_socket(out_fd), NULL};
+    bool in_socket = is_socket(in_fd);
+    s->plain = (struct plain){
+        in_fd, out_fd, in_socket, in_fd == out_fd ? in_socket : is_socket(out_fd), 0, NULL};
     s->ops = &plain_ops;
     s->ctx = &s->plain;
     s->timeout_ms = -1;

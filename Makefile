@@ -26,7 +26,7 @@ TESTOBJ  = $(TESTSRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/unit.o
 FUZZ     = $(basename $(notdir $(wildcard testsuite/fuzz/fuzz_*.c)))
 
 .PHONY: all help deps serve test check unit suite suite-asan selftest lint bench fuzz install clean format \
-        durability doc doc-check need
+        durability doc doc-check clang need
 .DEFAULT_GOAL := all
 
 all: need $(BUILD)/minim
@@ -99,7 +99,9 @@ check: unit lint selftest suite
 
 test: deps
 	$(MAKE) all
+	$(MAKE) clang
 	$(MAKE) lint
+	$(MAKE) doc-check
 	$(MAKE) unit
 	$(MAKE) selftest
 	$(MAKE) suite-asan
@@ -109,6 +111,18 @@ test: deps
 serve: deps
 	$(MAKE) all
 	testsuite/serve
+
+# The option reference is made from the program's rows; the check keeps it from falling behind.
+doc: all
+	$(BUILD)/minim --reference > doc/options.md
+
+doc-check: all
+	$(BUILD)/minim --reference | diff -u doc/options.md - || \
+	  { echo "doc/options.md is behind the code: run 'make doc'" >&2; exit 1; }
+
+# The other compiler has its own warnings.
+clang:
+	$(MAKE) CC=clang BUILD=build-clang all
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/bin \

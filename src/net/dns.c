@@ -20,7 +20,7 @@ enum {
     TTL_MAX = 86400,    /* nothing is remembered longer */
     ABSENT_MAX = 300,   /* "no such name" */
     AGAIN_SECONDS = 30, /* "try again" */
-    EDNS_SIZE = 4096
+    EDNS_SIZE = 1232
 };
 
 static struct {
@@ -83,6 +83,12 @@ static void set_times(struct __res_state *state, const struct net_settings *set,
     }
 }
 
+/* A server so old that it takes the pseudo-record for a mistake (RFC 6891 7). */
+static bool chokes_on_edns(const unsigned char *answer, int len)
+{
+    return len >= NS_HFIXEDSZ && (answer[3] & 0xf) == ns_r_formerr;
+}
+
 /* One question over the wire. The length of the answer, or -1: nothing usable came. */
 static int send_query(const struct net_settings *set, const char *name,
                       const struct dns_question *q, unsigned char *answer)
@@ -100,11 +106,17 @@ static int send_query(const struct net_settings *set, const char *name,
     if (len < 0) {
         return 0; /* a name that cannot be written as one */
     }
-    if (edns) {
-        len = add_edns(query, len, sizeof query, dnssec);
-    }
     set_times(state, set, q);
-    int got = res_nsend(state, query, len, answer, PACKET_MAX);
+    int got = -1;
+    if (edns) {
+        unsigned char extended[sizeof query];
+        memcpy(extended, query, (size_t)len);
+        int n = add_edns(extended, len, sizeof extended, dnssec);
+        got = res_nsend(state, extended, n, answer, PACKET_MAX);
+    }
+    if (!edns || chokes_on_edns(answer, got)) {
+        got = res_nsend(state, query, len, answer, PACKET_MAX);
+    }
     state->retrans = retrans;
     state->retry = retry;
     return got < 0 ? -1 : got < NS_HFIXEDSZ ? 0 : got;

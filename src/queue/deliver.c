@@ -142,6 +142,8 @@ static void keep(struct job *j)
         m->frozen_at = time(NULL);
         m->manually_thawed = false;
         bounce_tell_frozen(j);
+        log_msg(LOG_MAIN, m, "Frozen%.*s", STR_ARG(j->freeze_why));
+        spool_msglog(m, "*** Frozen%.*s", STR_ARG(j->freeze_why));
     } else {
         bounce_warn(j);
     }

@@ -26,7 +26,7 @@ void queue_put(struct address **list, struct address *a)
 
 static void journal_one(struct job *j, struct address *a)
 {
-    if (map_find(j->done, a->unique)) {
+    if (map_find(j->done, a->unique) || !j->m->spool) {
         return;
     }
     map_set(j->done, a->unique, a);
@@ -52,6 +52,16 @@ static void journal_parents(struct job *j, struct address *a)
     }
 }
 
+/*
+ * The only recipient, sent as it is: taking the message off the spool is all the journal it needs.
+ * A shadow transport, which comes afterwards, would still have to read it.
+ */
+static bool is_all(const struct job *j, const struct address *a)
+{
+    return j->m->recipient_count == 1 && !a->parent && a->child_count == 0 && j->m->spool &&
+           a->outcome == ADDR_OK && a->transport && !a->transport->shadow;
+}
+
 void queue_journal(struct job *j, struct address *a)
 {
     struct queue_note *n = queue_note(j, a);
@@ -59,6 +69,10 @@ void queue_journal(struct job *j, struct address *a)
         return;
     }
     n->journalled = true;
+    if (is_all(j, a)) {
+        spool_remove(j->m);
+        return;
+    }
     journal_one(j, a);
     journal_parents(j, a);
 }
@@ -70,7 +84,8 @@ static void log_success(struct job *j, struct address *a)
         return;
     }
     struct str line = log_delivered(j, a);
-    log_msg(LOG_MAIN, j->m, "%s %.*s", queue_note(j, a)->additional ? "->" : "=>", STR_ARG(line));
+    const char *flag = j->m->dont_deliver ? "*>" : queue_note(j, a)->additional ? "->" : "=>";
+    log_msg(LOG_MAIN, j->m, "%s %.*s", flag, STR_ARG(line));
     if (a->parent && t) {
         spool_msglog(j->m, "%.*s <%.*s>: %.*s transport succeeded", STR_ARG(a->address),
                      STR_ARG(a->parent->address), STR_ARG(t->name));
@@ -81,7 +96,7 @@ static void log_success(struct job *j, struct address *a)
 
 static void log_failure(struct job *j, struct address *a, enum stage stage)
 {
-    struct str line = log_failed(j, a, stage);
+    struct str line = log_failed(j, a);
     log_msg(LOG_MAIN, j->m, "** %.*s", STR_ARG(line));
     if (stage == STAGE_ROUTING) {
         spool_msglog(j->m, "routing failed for %.*s", STR_ARG(line));
@@ -136,7 +151,6 @@ void queue_finish(struct job *j, struct address *a, enum stage stage)
         log_deferral(j, a, stage);
         queue_put(&j->deferred, a);
     }
-    n->logged = true;
     retry_note_address(j, a, stage);
 }
 

@@ -48,7 +48,7 @@ struct queue_note {
     struct str local_key;                                /* "T:local@domain", local transports */
     bool had_domain, had_address, had_sender, had_local; /* a retry record was found */
     bool record_made; /* host or address records say already why it waits */
-    bool logged;      /* its line is written */
+    bool out_of_time; /* its line is written */
     bool additional;  /* shared the delivery of another address: "->" */
     bool journalled;  /* delivered, and the journal says so */
     bool silent;      /* the administrator's own act: no line for each address */
@@ -166,7 +166,7 @@ struct str log_address(struct pool *pool, const struct address *a, bool all_pare
 
 /* Text of a "=>" line without its flag; of a "**" and a "==" line. */
 struct str log_delivered(struct job *j, const struct address *a);
-struct str log_failed(struct job *j, const struct address *a, enum stage stage);
+struct str log_failed(struct job *j, const struct address *a);
 struct str log_deferred(struct job *j, const struct address *a, enum stage stage);
 
 /* ---- retry rules (retry_rules.c) ---- */

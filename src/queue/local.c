@@ -291,18 +291,35 @@ static struct address *take_batch(struct job *j)
     return first;
 }
 
+/* A file named /dev/null needs no transport, and -N none at all. */
+static bool bypass(struct job *j, struct address *a)
+{
+    static const struct transport none = {.name = STR_INIT("**bypassed**"), .local = true};
+    if (!j->m->dont_deliver && (a->kind != AK_FILE || !str_is(a->address, "/dev/null"))) {
+        return false;
+    }
+    a->outcome = ADDR_OK;
+    if (!j->m->dont_deliver) {
+        a->transport = &none;
+    }
+    queue_finish(j, a, STAGE_TRANSPORT);
+    return true;
+}
+
 void queue_deliver_local(struct job *j)
 {
     while (j->local) {
-        struct address *a = j->local;
-        if (!a->transport) {
-            j->local = a->next;
+        struct address *a = j->local, *next = a->next;
+        if (bypass(j, a)) {
+            j->local = next;
+        } else if (!a->transport) {
+            j->local = next;
             a->outcome = ADDR_DEFER;
             a->basic_errno = ERRNO_BADTRANSPORT;
             a->message = STR("No transport set by router");
             queue_finish(j, a, STAGE_ROUTER);
         } else if (!retry_may_deliver(j, a)) {
-            j->local = a->next;
+            j->local = next;
             queue_finish(j, a, STAGE_TRANSPORT);
         } else {
             deliver_batch(j, take_batch(j));

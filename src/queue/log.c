@@ -143,9 +143,10 @@ static void add_router_transport(struct buf *b, const struct address *a)
     }
 }
 
+/* Nothing was tried: the two times are unset and make "0s". */
 static void add_deliver_time(struct job *j, struct buf *b, const struct address *a)
 {
-    if (log_wants(LS_deliver_time) && a->tried.tv_sec) {
+    if (log_wants(LS_deliver_time)) {
         struct str s = time_used(j->pool, a->tried, a->ended, log_wants(LS_millisec));
         buf_addf(b, " DT=%.*s", STR_ARG(s));
     }
@@ -205,10 +206,9 @@ struct str log_delivered(struct job *j, const struct address *a)
     return buf_str(&b);
 }
 
-struct str log_failed(struct job *j, const struct address *a, enum stage stage)
+struct str log_failed(struct job *j, const struct address *a)
 {
     struct buf b;
-    (void)stage;
     buf_init(&b, j->pool, LINE_MAX_LEN);
     buf_adds(&b, log_address(j->pool, a, log_wants(LS_all_parents), false));
     add_sender(j, &b);
@@ -216,14 +216,15 @@ struct str log_failed(struct job *j, const struct address *a, enum stage stage)
     add_router_transport(&b, a);
     if (a->host_used) {
         add_host(&b, a);
+        add_interface(&b, a);
     }
-    add_deliver_time(j, &b, a);
     if (a->basic_errno > 0) {
         buf_addf(&b, ": %s", strerror(a->basic_errno));
     }
     if (!str_unset(a->message)) {
         buf_addf(&b, ": %.*s", STR_ARG(a->message));
     }
+    add_deliver_time(j, &b, a);
     return buf_str(&b);
 }
 
@@ -245,6 +246,7 @@ struct str log_deferred(struct job *j, const struct address *a, enum stage stage
     }
     if (a->host_used) {
         add_host(&b, a);
+        add_interface(&b, a);
     }
     add_deliver_time(j, &b, a);
     if (!str_unset(a->message)) {

@@ -163,13 +163,11 @@ static enum queue_how decide(const struct config *conf, struct str id, enum queu
     const struct queue_settings *s = queue_settings(conf);
     bool smtp = false;
     double load;
-    if (how == QUEUE_ONLY) {
-        return how;
-    }
-    if (file_says_wait(s, &smtp)) {
+    bool open = how == QUEUE_BACKGROUND || !s->queue_only_override;
+    if (how == QUEUE_ONLY || (open && (s->queue_only || file_says_wait(s, &smtp)))) {
         return QUEUE_ONLY;
     }
-    if (smtp && how == QUEUE_BACKGROUND) {
+    if (smtp && open) {
         how = QUEUE_SMTP_ONLY;
     }
     if (s->queue_only_load >= 0 && getloadavg(&load, 1) == 1 && load * 1000 > s->queue_only_load) {

@@ -34,7 +34,13 @@ enum deliver_result queue_deliver(const struct config *conf, struct str id, unsi
  * Tells the delivery pool of a new message; `how` as -od… says. Without a pool: forks a process
  * for QUEUE_BACKGROUND, delivers here for QUEUE_FOREGROUND, leaves it for QUEUE_ONLY.
  */
-enum queue_how { QUEUE_BACKGROUND, QUEUE_FOREGROUND, QUEUE_ONLY, QUEUE_SMTP_ONLY };
+enum queue_how {
+    QUEUE_BACKGROUND, /* nothing was asked for: queue_only may make it QUEUE_ONLY */
+    QUEUE_FOREGROUND,
+    QUEUE_ONLY,
+    QUEUE_SMTP_ONLY,
+    QUEUE_BACKGROUND_GIVEN /* -odb: overrides queue_only unless queue_only_override is off */
+};
 void queue_hand_over(const struct config *conf, struct str id, enum queue_how how);
 
 /* The delivery pool's socket, named in the spool directory: made by the supervisor, read by workers. */

@@ -349,7 +349,7 @@ static void time_out(struct job *j, struct address *a)
 {
     static const char text[] = "retry timeout exceeded";
     a->outcome = ADDR_FAIL;
-    a->timed_out = true;
+    queue_note(j, a)->out_of_time = true;
     a->user_message = str_unset(a->user_message)
                           ? str_c(text)
                           : STR_CAT(j->pool, a->user_message, STR(": "), str_c(text));

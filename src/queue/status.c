@@ -44,7 +44,7 @@ static bool may_tell(const struct address *a)
 {
     bool local =
         a->note && a->note->stage == STAGE_TRANSPORT && a->transport && a->transport->local;
-    return !local && !a->timed_out;
+    return !local && !(a->note && a->note->out_of_time);
 }
 
 /* The text for people; unset if there is none to show. */

@@ -164,9 +164,6 @@ static enum lookup_result find_default(struct search *s, struct str key, struct 
 
 static enum lookup_result find_key(struct search *s, struct str key, struct parts *p)
 {
-    if (str_empty(key) && (s->type->driver->flags & LOOKUP_SINGLE_KEY)) {
-        return LK_NOTFOUND;
-    }
     enum lookup_result r = find_one(s, key);
     if (s->type->partial >= 0) {
         if (r == LK_FOUND) {

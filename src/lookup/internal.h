@@ -38,7 +38,7 @@ struct lookup_file {
 struct lookup_file *lookup_file_open(struct lookup_call *c, const char *what, const char *type);
 
 /* The same with its lines read into entries. */
-struct lookup_file *lookup_file_text(struct lookup_call *c, const char *type);
+struct lookup_file *lookup_file_text(struct lookup_call *c);
 
 /* Cuts the text into keyed lines. Text and entries live in the file's pool. */
 void lookup_file_parse(struct lookup_file *f, struct str text);

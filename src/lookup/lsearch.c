@@ -19,7 +19,7 @@ static enum lookup_result found(struct lookup_call *c, const struct text_entry *
 
 static enum lookup_result find_lsearch(struct lookup_call *c)
 {
-    struct lookup_file *f = lookup_file_text(c, "lsearch");
+    struct lookup_file *f = lookup_file_text(c);
     if (!f) {
         return LK_ERROR;
     }
@@ -136,9 +136,9 @@ static bool expand_key(struct lookup_call *c, struct str *key)
     return false;
 }
 
-static enum lookup_result find_wild(struct lookup_call *c, const char *type, bool expanded)
+static enum lookup_result find_wild(struct lookup_call *c, bool expanded)
 {
-    struct lookup_file *f = lookup_file_text(c, type);
+    struct lookup_file *f = lookup_file_text(c);
     if (!f) {
         return LK_ERROR;
     }
@@ -160,19 +160,19 @@ static enum lookup_result find_wild(struct lookup_call *c, const char *type, boo
 
 static enum lookup_result find_wildlsearch(struct lookup_call *c)
 {
-    return find_wild(c, "wildlsearch", true);
+    return find_wild(c, true);
 }
 
 static enum lookup_result find_nwildlsearch(struct lookup_call *c)
 {
-    return find_wild(c, "nwildlsearch", false);
+    return find_wild(c, false);
 }
 
 /* ---- addresses ---- */
 
 static enum lookup_result find_iplsearch(struct lookup_call *c)
 {
-    struct lookup_file *f = lookup_file_text(c, "iplsearch");
+    struct lookup_file *f = lookup_file_text(c);
     struct ip ip, net;
     unsigned bits;
     if (!f) {

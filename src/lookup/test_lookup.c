@@ -107,7 +107,7 @@ TEST(lsearch)
     CHECK_STR(find("lsearch", f, "last"), "line||");
     CHECK_STR(find("lsearch", f, "lost"), "!");
     CHECK_STR(find("lsearch", f, ""), "!");
-    CHECK_STR(find("lsearch*", f, ""), "!");
+    CHECK_STR(find("lsearch*", f, ""), "star||");
     CHECK_STR(find("lsearch*", f, "nix"), "star|nix|");
     CHECK_STR(find("lsearch*@", f, "x@at.ex"), "starat|x|");
     CHECK_STR(find("lsearch*@", f, "x@no.ex"), "star|x@no.ex|");

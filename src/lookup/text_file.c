@@ -321,9 +321,9 @@ static bool read_all(struct lookup_file *f, struct str *out)
     return true;
 }
 
-struct lookup_file *lookup_file_text(struct lookup_call *c, const char *type)
+struct lookup_file *lookup_file_text(struct lookup_call *c)
 {
-    struct lookup_file *f = lookup_file_open(c, "linear search", type);
+    struct lookup_file *f = lookup_file_open(c, "linear search", "lsearch");
     struct str text;
     if (f && !f->loaded) {
         if (!read_all(f, &text)) {

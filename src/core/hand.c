@@ -171,7 +171,7 @@ static int receive_message(int sock, struct pool *pool, char *op, struct hand_me
 /* ---- the resident process ---- */
 
 /* Serves one worker until it goes away. */
-_Noreturn static void serve(const struct config *conf, const struct hand_op *ops, int line)
+_Noreturn static void serve(const struct config *conf, const struct hand_op *const *ops, int line)
 {
     struct pool *pool = pool_new("hand");
     signal(SIGCHLD, SIG_DFL);
@@ -180,12 +180,12 @@ _Noreturn static void serve(const struct config *conf, const struct hand_op *ops
         if (receive_message(line, pool, &op, &request) <= 0) {
             _exit(0);
         }
-        const struct hand_op *o = ops;
-        while (o->op && o->op != op) {
+        const struct hand_op *const *o = ops;
+        while (*o && (*o)->op != op) {
             o++;
         }
-        if (o->op) {
-            o->serve(conf, pool, &request, &reply);
+        if (*o) {
+            (*o)->serve(conf, pool, &request, &reply);
         }
         if (request.fd >= 0) {
             close(request.fd);
@@ -201,7 +201,7 @@ _Noreturn static void serve(const struct config *conf, const struct hand_op *ops
 }
 
 /* Takes workers' lines and gives each a server; ends with the last worker. */
-_Noreturn static void reside(const struct config *conf, const struct hand_op *ops, int control)
+_Noreturn static void reside(const struct config *conf, const struct hand_op *const *ops, int control)
 {
     static const int quiet[] = {SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
     for (size_t i = 0; i < ARRAY_LEN(quiet); i++) {
@@ -227,7 +227,7 @@ _Noreturn static void reside(const struct config *conf, const struct hand_op *op
     }
 }
 
-int hand_fork(const struct config *conf, const struct hand_op *ops)
+int hand_fork(const struct config *conf, const struct hand_op *const *ops)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {

@@ -25,11 +25,11 @@ struct hand_op {
 };
 
 /*
- * Forks the resident process; ops ends with op 0. Returns our end of its socket, or -1 with errno.
+ * Forks the resident process; ops ends with NULL. Returns our end of its socket, or -1 with errno.
  * Each process that calls hand_call() gets a server of its own, so that one slow delivery holds up
  * nobody else.
  */
-int hand_fork(const struct config *conf, const struct hand_op *ops);
+int hand_fork(const struct config *conf, const struct hand_op *const *ops);
 
 /* Makes the socket this process's way to the hand; -1: there is none. Inherited by children. */
 void hand_set(int fd);

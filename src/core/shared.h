@@ -359,6 +359,11 @@ struct delivery_hooks {
      * anything else is said to the peer: writes the journal.
      */
     void (*delivered)(struct delivery *d, struct address *a);
+    /*
+     * Sends a message of our own from <>: recipients separated by commas, a block of headers, the
+     * text. False: it could not be kept, which has been logged. owner is the delivery's.
+     */
+    bool (*submit)(void *owner, struct str to, struct str headers, struct str body);
 };
 
 /* What a transport works on: one message, the addresses that share the transport call, one host. */
@@ -402,6 +407,7 @@ struct ectx {
     bool defer;       /* it failed for now: a lookup could not be done */
     bool testing;     /* -be, -bt, -bv, -bh: say what would be done */
     bool verifying, verifying_sender, expn;
+    bool queue_running; /* a queue run delivers */
     int depth; /* nesting of ACLs and expansions, bounded */
     int runrc; /* $runrc: exit status of the last ${run */
 };

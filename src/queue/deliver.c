@@ -113,6 +113,8 @@ static void init_job(struct job *j, const struct config *conf, struct pool *pool
     ectx_init(&j->x, conf, pool);
     j->route.x = &j->x;
     j->route.why = ROUTE_DELIVER;
+    j->route.submit = report_submit;
+    j->route.owner = j;
 }
 
 /* Removes a finished message and says so. */

@@ -313,6 +313,9 @@ void report_original(struct report *r, bool with_body, bool limited);
 /* Ends it: Received line, ids, commit, log line. False if it could not be kept (logged). */
 bool report_end(struct report *r);
 
+/* All at once: the hook that transports and routers send messages of ours by. owner is a job. */
+bool report_submit(void *owner, struct str to, struct str headers, struct str body);
+
 /* ---- what reports say of an address (status.c) ---- */
 
 /* The envelope recipient behind an address. */

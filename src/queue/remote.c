@@ -21,6 +21,7 @@ static const struct delivery_hooks hooks = {
     .host_failed = retry_host_failed,
     .host_worked = retry_host_worked,
     .delivered = delivered,
+    .submit = report_submit,
 };
 
 void queue_prepare(struct job *j, struct delivery *d, const struct transport *t,

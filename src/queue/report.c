@@ -252,6 +252,18 @@ bool report_end(struct report *r)
     return false;
 }
 
+bool report_submit(void *owner, struct str to, struct str headers, struct str body)
+{
+    struct report r;
+    if (!report_begin(&r, owner, to)) {
+        return false;
+    }
+    report_recipients(&r, to);
+    report_headers(&r, headers);
+    report_put(&r, body);
+    return report_end(&r);
+}
+
 /* ---- parts that several reports have ---- */
 
 /* The next text of a template file, expanded; unset if there is none or it is empty. */

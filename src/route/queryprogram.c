@@ -127,8 +127,8 @@ static bool run(struct route_job *job, const struct router *r, struct address *a
     struct child c;
     int status = 0;
     if (child_start(spec, &c) < 0) {
-        a->message = str_fmt(pool, "%.*s router: failed to run \"%s\": %s", STR_ARG(r->name),
-                             spec->argv[0], strerror(errno));
+        a->message = str_fmt(pool, "%.*s router couldn't create child process: %s", STR_ARG(r->name),
+                             strerror(errno));
         return false;
     }
     close(c.in);
@@ -144,9 +144,9 @@ static bool run(struct route_job *job, const struct router *r, struct address *a
         return false;
     }
     if (status) {
-        a->message = WIFSIGNALED(status) ? str_fmt(pool, "%.*s router: killed by signal %d",
+        a->message = WIFSIGNALED(status) ? str_fmt(pool, "%.*s router: command killed by signal %d",
                                                    STR_ARG(r->name), WTERMSIG(status))
-                                         : str_fmt(pool, "%.*s router: returned error code %d",
+                                         : str_fmt(pool, "%.*s router: command returned non-zero code %d",
                                                    STR_ARG(r->name), WEXITSTATUS(status));
         return false;
     }
@@ -337,7 +337,7 @@ static enum route_result route(struct route_job *job, const struct router *r, st
     ptrdiff_t nl = str_chr(line, '\n');
     line = str_trim(nl < 0 ? line : str_sub(line, 0, (size_t)nl));
     if (str_empty(line)) {
-        a->message = str_fmt(x->pool, "%.*s router: command returned no data", STR_ARG(r->name));
+        a->message = str_fmt(x->pool, "%.*s router: command failed to return data", STR_ARG(r->name));
         return ROUTE_DEFER;
     }
     return obey(job, r, a, line);

@@ -391,7 +391,7 @@ static enum route_result route(struct route_job *job, const struct router *r, st
         return u.verdict;
     }
     if (u.skipped && job->why == ROUTE_DELIVER && !str_unset(o->syntax_errors_to)) {
-        redirect_report_faults(job->x, o, r, a, buf_str(&u.faults));
+        redirect_report_faults(job, o, a, buf_str(&u.faults));
     }
     if (!u.first) {
         if (u.skipped) {

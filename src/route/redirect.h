@@ -43,7 +43,7 @@ bool redirect_init(struct opt_reader *r, struct router *router);
 bool redirect_link(struct opt_reader *r, struct router *router);
 
 /* Sends the message about faulty addresses to syntax_errors_to. */
-void redirect_report_faults(struct ectx *x, const struct redirect_opts *o, const struct router *r,
+void redirect_report_faults(struct route_job *job, const struct redirect_opts *o,
                             const struct address *a, struct str faults);
 
 /* Opens a file for reading, as the user where that is known and possible; -1 with errno. */

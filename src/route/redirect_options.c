@@ -163,49 +163,24 @@ bool redirect_link(struct opt_reader *r, struct router *router)
            ok;
 }
 
-static void put_line(struct message *m, const char *name, struct str value)
-{
-    struct str text = STR_CAT(m->pool, str_c(name), value, STR("\n"));
-    message_add_header(m, header_type(text, false), text);
-}
-
-/* The message that names the addresses passed over; a failure to write it is only logged. */
-void redirect_report_faults(struct ectx *x, const struct redirect_opts *o, const struct router *r,
+/* The message that names the addresses passed over. */
+void redirect_report_faults(struct route_job *job, const struct redirect_opts *o,
                             const struct address *a, struct str faults)
 {
-    const struct core_settings *s = core_settings(x->conf);
-    struct message m = {.pool = x->pool, .sender = STR(""), .sender_set = true};
-    struct str head = STR_NONE;
-    struct session facts = {.pool = x->pool, .local = true};
-    m.session_facts = &facts;
-    m.local_error_message = true;
-    struct spool_writer *w = spool_begin(x->conf, &m);
-    if (!w) {
-        log_msg(LOG_MAIN | LOG_PANIC, x->msg, "%.*s router: cannot report to %.*s",
-                STR_ARG(r->name), STR_ARG(o->syntax_errors_to));
+    struct ectx *x = job->x;
+    struct str text;
+    if (!job->submit) {
         return;
     }
-    message_add_recipient(&m, mail_qualify(x->pool, x->conf, o->syntax_errors_to, true));
-    put_line(
-        &m, "From: ",
-        STR_CAT(x->pool, STR("Mail Delivery System <Mailer-Daemon@"), s->qualify_domain, STR(">")));
-    put_line(&m, "To: ", o->syntax_errors_to);
-    put_line(&m, "Auto-Submitted: ", STR("auto-replied"));
-    put_line(&m, "Subject: ", STR("error(s) in forwarding or filtering"));
-    struct str text = STR("");
-    if (!str_unset(o->syntax_errors_text.text) && expand_option(x, &o->syntax_errors_text, &head)) {
-        text = STR_CAT(x->pool, head, STR("\n\n"));
-    } else {
+    struct str headers = STR_CAT(
+        x->pool, STR("From: Mail Delivery System <Mailer-Daemon@"),
+        core_settings(x->conf)->qualify_domain, STR(">\nTo: "), o->syntax_errors_to,
+        STR("\nAuto-Submitted: auto-replied\nSubject: error(s) in forwarding or filtering\n"));
+    if (str_unset(o->syntax_errors_text.text) || !expand_option(x, &o->syntax_errors_text, &text)) {
         text = STR_CAT(x->pool,
-                       STR("Faulty addresses were passed over while mail was redirected "
-                           "for\n\n  "),
-                       a->address, STR("\n\n"));
+                       STR("Faulty addresses were passed over while mail was redirected for\n\n  "),
+                       a->address);
     }
-    text = STR_CAT(x->pool, text, faults);
-    if (!spool_write(w, text.p, text.len)) {
-        spool_abort(&w);
-        return;
-    }
-    m.body_size = text.len;
-    spool_commit(&w, &m);
+    job->submit(job->owner, o->syntax_errors_to, headers,
+                STR_CAT(x->pool, text, STR("\n\n"), faults));
 }

@@ -41,7 +41,7 @@ struct transport {
     struct etext batch_id;
     int batch_max;
     bool multi_domain; /* of the smtp transport; else true */
-    bool log_output, log_fail_output, log_defer_output, return_output, return_fail_output;
+    bool pipe_as_creator; /* of the pipe transport */
 };
 
 /* One router of the configuration: the generic options, and the driver's own in `opts`. */
@@ -114,6 +114,9 @@ struct route_job {
     struct address *succeeded;      /* blackholed */
     struct address *failed, *deferred;
     enum route_purpose why;
+    /* As in struct delivery_hooks; NULL: nothing is to be sent. */
+    bool (*submit)(void *owner, struct str to, struct str headers, struct str body);
+    void *owner;
     struct address *waiting; /* the caller's unrouted addresses, for same_domain_copy_routing */
 };
 

@@ -1,0 +1,105 @@
+/*
+ * Local deliveries under the right identity: in this process when it has the rights, else by the
+ * hand (core/hand.h), which gets the finished plan and answers with the result.
+ */
+#include "transport/internal.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* True for commands, whose child takes on the identity itself. */
+static bool takes_identity_itself(const struct plan *p)
+{
+    return p->f.kind == PLAN_PIPE;
+}
+
+/* Runs a plan in this process, as root or as the user already. */
+static void run_here(const struct config *conf, struct pool *pool, const struct plan *p,
+                     struct plan_result *r)
+{
+    struct identity who = {.uid = p->f.uid, .gid = p->f.gid};
+    (void)conf;
+    if (!str_unset(p->text[PT_LOGIN])) {
+        who.initgroups = str_cstr(pool, p->text[PT_LOGIN]);
+    }
+    if (takes_identity_itself(p)) {
+        plan_run(pool, p, r);
+        return;
+    }
+    if (!identity_take(&who)) {
+        *r = (struct plan_result){.pool = pool};
+        result_set(r, ADDR_DEFER, ERRNO_UIDFAIL, "unable to set gid=%u or uid=%u (euid=%u)",
+                   p->f.gid, p->f.uid, (unsigned)geteuid());
+        return;
+    }
+    plan_run(pool, p, r);
+    identity_restore();
+}
+
+static void serve(const struct config *conf, struct pool *pool, const struct hand_message *request,
+                  struct hand_message *reply)
+{
+    struct plan p;
+    struct plan_result r = {.pool = pool};
+    if (!plan_decode(pool, request->body, &p) || p.f.body_in_fd != (request->fd >= 0)) {
+        result_set(&r, ADDR_DEFER, EPROTO, "malformed delivery plan");
+    } else if (!identity_allowed(conf, p.f.uid)) {
+        result_set(&r, ADDR_DEFER, ERRNO_UIDFAIL, "delivery as user %u is not allowed", p.f.uid);
+    } else {
+        p.fd = request->fd;
+        run_here(conf, pool, &p, &r);
+    }
+    reply->body = result_encode(pool, &r);
+}
+
+static bool by_hand(struct ectx *x, const struct plan *p, struct plan_result *r)
+{
+    struct hand_message request = {plan_encode(x->pool, p), p->fd}, reply;
+    *r = (struct plan_result){.pool = x->pool};
+    if (!hand_call(x->pool, 'd', &request, &reply)) {
+        result_set(r, ADDR_DEFER, errno, "the privileged process cannot be reached: %s",
+                   strerror(errno));
+        return false;
+    }
+    if (!result_decode(reply.body, r)) {
+        result_set(r, ADDR_DEFER, EPROTO, "the privileged process gave a malformed answer");
+        return false;
+    }
+    return true;
+}
+
+void plan_execute(struct ectx *x, struct delivery *d, struct plan *p, struct plan_result *r)
+{
+    bool drop = core_settings(x->conf)->deliver_drop_privilege;
+    if (drop && geteuid() != 0) {
+        p->f.uid = geteuid();
+        p->f.gid = getegid();
+    }
+    if (p->f.uid != geteuid() && geteuid() != 0 && hand_available()) {
+        by_hand(x, p, r);
+    } else {
+        run_here(x->conf, x->pool, p, r);
+    }
+    (void)d;
+}
+
+void hand_local(struct ectx *x, struct delivery *d)
+{
+    struct host *saved = d->host;
+    d->host = d->addrs->hosts; /* $host, from routers that name hosts for local transports */
+    d->transport->driver->deliver(x, d);
+    d->host = saved;
+}
+
+static const struct hand_op deliver_op = {'d', serve};
+static const struct hand_op *const ops[] = {&deliver_op, &hand_open_op, NULL};
+
+int hand_start(const struct config *conf)
+{
+    return hand_fork(conf, ops);
+}
+
+void hand_use(int fd)
+{
+    hand_set(fd);
+}

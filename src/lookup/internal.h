@@ -26,6 +26,7 @@ struct lookup_file {
     unsigned generation; /* of lookup_tidy() when last compared with the disk */
     int64_t checked_ms, used_ms;
     bool loaded;
+    bool busy; /* its entries are being walked through: it must not go away */
     struct text_entry *entries;
     size_t n;
     struct map *index; /* key -> struct text_entry *, caseless; the first of equal keys */

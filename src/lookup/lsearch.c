@@ -136,12 +136,8 @@ static bool expand_key(struct lookup_call *c, struct str *key)
     return false;
 }
 
-static enum lookup_result find_wild(struct lookup_call *c, bool expanded)
+static enum lookup_result walk(struct lookup_call *c, struct lookup_file *f, bool expanded)
 {
-    struct lookup_file *f = lookup_file_text(c);
-    if (!f) {
-        return LK_ERROR;
-    }
     for (size_t i = 0; i < f->n; i++) {
         struct str key = f->entries[i].key;
         if (expanded && !expand_key(c, &key)) {
@@ -156,6 +152,23 @@ static enum lookup_result find_wild(struct lookup_call *c, bool expanded)
         }
     }
     return LK_NOTFOUND;
+}
+
+/* Patterns and expanded keys may look things up in other files, but not in this one again. */
+static enum lookup_result find_wild(struct lookup_call *c, bool expanded)
+{
+    struct lookup_file *f = lookup_file_text(c);
+    if (!f) {
+        return LK_ERROR;
+    }
+    if (f->busy) {
+        c->error = str_fmt(c->pool, "%.*s refers to itself", STR_ARG(c->file));
+        return LK_DEFER;
+    }
+    f->busy = true;
+    enum lookup_result r = walk(c, f, expanded);
+    f->busy = false;
+    return r;
 }
 
 static enum lookup_result find_wildlsearch(struct lookup_call *c)

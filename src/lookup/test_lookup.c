@@ -157,6 +157,19 @@ TEST(nwildlsearch_and_iplsearch)
     remove_file(f);
 }
 
+/* A pattern that looks into its own file must end, and may not lose the file on the way. */
+TEST(nwildlsearch_in_itself)
+{
+    struct str f = make_file("", 0);
+    struct str text_of = STR_CAT(unit_pool(), STR("nwildlsearch;"), f, STR(" : x\n"));
+    int fd = file_open(f, O_WRONLY, 0);
+    CHECK(write_all(fd, text_of.p, text_of.len) == 0);
+    close(fd);
+    lookup_tidy();
+    CHECK(str_ends(find("nwildlsearch", f, "key"), STR("refers to itself")));
+    remove_file(f);
+}
+
 TEST(dsearch)
 {
     struct str f = make_file("", 0);

@@ -191,13 +191,13 @@ static void drop(struct lookup_file **where)
 
 static void drop_oldest(void)
 {
-    struct lookup_file **oldest = &files.first;
+    struct lookup_file **oldest = NULL;
     for (struct lookup_file **p = &files.first; *p; p = &(*p)->next) {
-        if ((*p)->used_ms < (*oldest)->used_ms) {
+        if (!(*p)->busy && (!oldest || (*p)->used_ms < (*oldest)->used_ms)) {
             oldest = p;
         }
     }
-    if (*oldest) {
+    if (oldest) {
         drop(oldest);
     }
 }
@@ -209,8 +209,12 @@ void lookup_files_recheck(void)
 
 void lookup_files_close(void)
 {
-    while (files.first) {
-        drop(&files.first);
+    for (struct lookup_file **p = &files.first; *p;) {
+        if ((*p)->busy) {
+            p = &(*p)->next;
+        } else {
+            drop(p);
+        }
     }
 }
 
@@ -241,7 +245,7 @@ static struct lookup_file *kept(struct str path)
 {
     for (struct lookup_file **p = &files.first; *p; p = &(*p)->next) {
         if (str_eq((*p)->path, path)) {
-            if (current(*p)) {
+            if ((*p)->busy || current(*p)) {
                 return *p;
             }
             drop(p);
@@ -254,7 +258,7 @@ static struct lookup_file *kept(struct str path)
 static struct lookup_file *keep(struct lookup_call *c, int fd, const struct stat *st)
 {
     int max = lookup_settings(c->conf)->lookup_open_max;
-    while (files.count >= max && files.count > 0) {
+    if (files.count >= max) {
         drop_oldest();
     }
     struct pool *pool = pool_new("lookup file");

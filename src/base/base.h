@@ -5,6 +5,7 @@
 #include "base/banned.h"
 #include "base/buf.h"
 #include "base/child.h"
+#include "base/digest.h"
 #include "base/encode.h"
 #include "base/file.h"
 #include "base/map.h"

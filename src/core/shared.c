@@ -58,8 +58,7 @@ struct recipient *message_add_recipient(struct message *m, struct str address)
     return r;
 }
 
-/* True if HELO said just what is known anyway: the host's name or its address literal. */
-static bool helo_is_known(const struct session *s)
+bool session_helo_is_known(const struct session *s)
 {
     struct str helo = s->helo_name;
     if (str_eqi(helo, s->host_name)) {
@@ -81,7 +80,7 @@ struct str session_fullhost(struct pool *pool, const struct session *s, bool wit
     if (with_port && s->host_port > 0) {
         addr = STR_CAT(pool, addr, str_fmt(pool, ":%d", s->host_port));
     }
-    bool helo = !str_empty(s->helo_name) && !helo_is_known(s);
+    bool helo = !str_empty(s->helo_name) && !session_helo_is_known(s);
     if (!str_empty(s->host_name)) {
         return helo ? STR_CAT(pool, s->host_name, STR(" ("), s->helo_name, STR(") "), addr)
                     : STR_CAT(pool, s->host_name, STR(" "), addr);

@@ -75,7 +75,10 @@ struct expand_arg; /* an unevaluated {subexpression} */
 /* ${name:subject} */
 struct expand_operator {
     const char *name;
-    /* param: text after an underscore of the operator's name, e.g. length_10; unset if none. */
+    /*
+     * param: text after an underscore of the operator's name, e.g. length_10; unset if none. A NULL
+     * function: known, but not supported.
+     */
     bool (*apply)(struct ectx *x, struct str param, struct str subject, struct str *out);
     const char *doc;
 };
@@ -85,8 +88,12 @@ struct expand_item {
     const char *name;
     int min_args, max_args;
     bool yes_no; /* {string1}{string2} or `fail` may follow, $value set to the result */
-    /* Evaluates its args with expand_arg(); result LK-like: true found, false + x->error, or *found=false. */
-    bool (*run)(struct ectx *x, struct expand_arg *const *args, size_t n, struct str *out, bool *found);
+    /*
+     * Evaluates its args with expand_arg(). *found chooses between yes and no; false after noting
+     * x->error. NULL: known, but not supported.
+     */
+    bool (*run)(struct ectx *x, const struct expand_arg *const *args, size_t n, struct str *out,
+                bool *found);
     const char *doc;
 };
 bool expand_arg(struct ectx *x, const struct expand_arg *a, struct str *out);
@@ -95,7 +102,10 @@ bool expand_arg(struct ectx *x, const struct expand_arg *a, struct str *out);
 struct expand_condition {
     const char *name;
     int min_args, max_args; /* 0,0: none */
-    bool (*test)(struct ectx *x, const struct str *args, size_t n, bool *result); /* false: x->error */
+    bool grouped;           /* the args stand together in brackets: acl {{name}{arg}…} */
+    /* NULL: known, but not supported. */
+    bool (*test)(struct ectx *x, const struct str *args, size_t n,
+                 bool *result); /* false: x->error */
     const char *doc;
 };
 
@@ -123,23 +133,29 @@ bool list_next(struct pool *pool, struct str *rest, int *sep, struct str *item);
  * data (may be NULL) gets the untainted value ($domain_data, $local_part_data). x->error on ERROR
  * and DEFER.
  */
-enum match match_domain(struct ectx *x, const struct etext *list, struct str domain, struct str *data);
-enum match match_local_part(struct ectx *x, const struct etext *list, struct str lp, bool caseless, struct str *data);
-enum match match_address(struct ectx *x, const struct etext *list, struct str address, bool caseless, struct str *data);
+enum match match_domain(struct ectx *x, const struct etext *list, struct str domain,
+                        struct str *data);
+enum match match_local_part(struct ectx *x, const struct etext *list, struct str lp, bool caseless,
+                            struct str *data);
+enum match match_address(struct ectx *x, const struct etext *list, struct str address,
+                         bool caseless, struct str *data);
 
 /* Matches the session's host (name is looked up when the list needs it; see +include_unknown …). */
 enum match match_session_host(struct ectx *x, const struct etext *list, struct str *data);
 
 /* Matches a host by name (may be unset) and address. */
-enum match match_host(struct ectx *x, const struct etext *list, struct str name, struct str address, struct str *data);
+enum match match_host(struct ectx *x, const struct etext *list, struct str name, struct str address,
+                      struct str *data);
 
 /* The same for run-time text (ACL conditions after expansion, match_* conditions). */
-enum match match_text(struct ectx *x, enum list_kind kind, struct str list, struct str subject, bool caseless, struct str *data);
+enum match match_text(struct ectx *x, enum list_kind kind, struct str list, struct str subject,
+                      bool caseless, struct str *data);
 
 /* Name of the sending host, looked up at most once per session (host_lookup_order). False: unknown. */
 bool session_host_name(struct ectx *x);
 
 /* PCRE2, compiled once per pattern text and process: sets $0… on success. */
-enum match match_regex(struct ectx *x, struct str pattern, struct str subject, bool caseless, bool set_numeric);
+enum match match_regex(struct ectx *x, struct str pattern, struct str subject, bool caseless,
+                       bool set_numeric);
 
 #endif

@@ -106,10 +106,7 @@ enum host_find dns_set_address(const struct config *conf, struct pool *pool, str
                                const struct host_find_opts *opts, bool literal,
                                struct str *qualified)
 {
-    static const struct {
-        enum dns_type type;
-        const char *name;
-    } family[] = {{DNS_AAAA, "AAAA"}, {DNS_A, "A"}};
+    static const enum dns_type family[] = {DNS_AAAA, DNS_A};
     struct collecting c = {conf, pool, h, h, opts, false};
     struct dns_question q = {.name = h->name,
                              .dnssec = opts->dnssec_request || opts->dnssec_require,
@@ -124,14 +121,11 @@ enum host_find dns_set_address(const struct config *conf, struct pool *pool, str
         return c.dropped ? HF_FAILED : HF_FOUND;
     }
     for (size_t i = want_ipv6(conf, pool, h->name, opts) ? 0 : 1; i < ARRAY_LEN(family); i++) {
-        q.type = family[i].type;
+        q.type = family[i];
         enum dns_result r = dns_ask(conf, pool, &q, &a);
         again |= r == DNS_AGAIN || r == DNS_FAIL;
         if (r == DNS_OK && opts->dnssec_require && !a.authentic) {
             unsafe = true;
-            if (log_wants(LS_host_lookup_failed)) {
-                log_write(LOG_MAIN, "dnssec fail on %s for %.*s", family[i].name, STR_ARG(h->name));
-            }
         } else if (r == DNS_OK) {
             collect_answer(&c, &a);
             named = a;

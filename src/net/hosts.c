@@ -285,16 +285,10 @@ static enum host_find find_all(struct finding *f, const struct candidate *c, siz
     return usable ? HF_FOUND : failure(f, error);
 }
 
-static bool insecure(const struct finding *f, enum dns_result r, const struct dns_answer *a,
-                     const char *type, struct str name)
+/* Records that DNSSEC was to vouch for, and did not. */
+static bool insecure(const struct finding *f, enum dns_result r, const struct dns_answer *a)
 {
-    if (r != DNS_OK || !f->opts->dnssec_require || a->authentic) {
-        return false;
-    }
-    if (log_wants(LS_host_lookup_failed)) {
-        log_write(LOG_MAIN, "dnssec fail on %s for %.*s", type, STR_ARG(name));
-    }
-    return true;
+    return r == DNS_OK && f->opts->dnssec_require && !a->authentic;
 }
 
 static enum dns_result ask(const struct finding *f, struct str name, enum dns_type type,
@@ -321,7 +315,7 @@ static enum host_find find_by(struct finding *f, struct str domain, enum dns_typ
         name = STR_CAT(f->pool, STR("_"), f->opts->srv_service, STR("._tcp."), domain);
     }
     enum dns_result r = ask(f, name, type, &a);
-    bool unsafe = insecure(f, r, &a, srv ? "SRV" : "MX", domain);
+    bool unsafe = insecure(f, r, &a);
     if (r == DNS_OK && !unsafe) {
         f->decided = true;
         *fq = srv ? *fq : a.qualified;

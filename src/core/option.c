@@ -296,7 +296,10 @@ bool opt_set(struct opt_reader *r, const struct option *row, void *base, struct 
                set_etext(r, FIELD(base, row, struct etext), str_c(b ? "true" : "false"));
     }
     if (row->type == OPT_UNSUPPORTED) {
-        return set_value(r, row, base, value);
+        /* An empty list of hosts asks for nothing, which is what happens. */
+        bool nothing = !negated && !str_unset(value) && str_empty(str_trim(value)) &&
+                       str_starts(str_c(row->name), "hosts_");
+        return nothing || set_value(r, row, base, value);
     }
     if (negated) {
         return opt_error(r, "negation prefix applied to a non-boolean option");

@@ -135,6 +135,7 @@ static void add_message_id(struct fixup *f)
     struct str text = expand_part(f, &set->message_id_header_text, "message_id_header_text");
     domain =
         str_empty(domain) ? core_settings(f->r->conf)->primary_hostname : clean(f, domain, true);
+    f->r->message_id_created = true;
     f->id = add(f, 'I',
                 STR_CAT(f->pool, f->prefix, STR("Message-Id: <E"), f->m->id,
                         str_empty(text) ? STR("") : STR("."), clean(f, text, false), STR("@"),

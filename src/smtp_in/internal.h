@@ -267,6 +267,7 @@ struct receiver {
     bool ignore_fromline;
     bool resent;
     struct str message_id, subject;           /* for the log line */
+    bool message_id_created;                  /* the message came without one */
     struct header *received;                  /* the placeholder of our Received: line */
     enum queue_how how;                       /* what to do once the sender has been answered */
     bool chunked;                             /* it came by BDAT */

@@ -40,9 +40,12 @@ static void add_auth(struct receiver *r, struct buf *b)
     }
 }
 
-/* The Message-ID without its brackets. */
+/* The Message-ID without its brackets; one that we made has a selector of its own. */
 static void add_message_id(struct receiver *r, struct buf *b)
 {
+    if (!log_wants(r->message_id_created ? LS_msg_id_created : LS_msg_id)) {
+        return;
+    }
     struct str id = str_trim(r->message_id);
     ptrdiff_t open = str_chr(id, '<');
     if (open >= 0) {
@@ -51,7 +54,7 @@ static void add_message_id(struct receiver *r, struct buf *b)
         id = close >= 0 ? str_sub(id, 0, (size_t)close) : id;
     }
     if (!str_empty(id)) {
-        buf_addz(b, " id=");
+        buf_addz(b, r->message_id_created ? " id*=" : " id=");
         buf_adds(b, str_printable(r->msg->pool, id, false));
     }
 }

@@ -267,7 +267,7 @@ static void set_received(struct receiver *r)
         r->received->text = STR_CAT(pool, STR("Received: ; "), date, STR("\n"));
         r->received->type = 'P';
     } else if (!str_empty(text)) {
-        r->received->text = STR_CAT(pool, text, STR("; "), date, STR("\n"));
+        r->received->text = STR_CAT(pool, text, STR(";\n\t"), date, STR("\n"));
         r->received->type = 'P';
     }
 }

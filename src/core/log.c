@@ -37,7 +37,8 @@ static struct {
         time_t checked;
         struct str name;
     } file[FILE_COUNT];
-    bool debugging, on_stderr;
+    bool debugging;
+    enum log_stderr on_stderr;
 } state = {.file = {{.fd = -1}, {.fd = -1}, {.fd = -1}}};
 
 static uint64_t default_selectors(void)
@@ -257,6 +258,21 @@ static struct str one_line(struct pool *pool, struct str s)
     return buf_str(&b);
 }
 
+/* A line on standard error. */
+static void show(unsigned where, struct str line, struct str plain)
+{
+    switch (state.on_stderr) {
+    case LOG_STDERR_NONE:
+    case LOG_STDERR_DATED: fprintf(stderr, "%.*s", STR_ARG(line)); break;
+    case LOG_STDERR_BARE: fprintf(stderr, "LOG: %.*s\n", STR_ARG(plain)); break;
+    case LOG_STDERR_PLACE:
+    case LOG_STDERR_COPY:
+        fprintf(stderr, "LOG:%s%s%s%s\n  %.*s\n", where & LOG_MAIN ? " MAIN" : "",
+                where & LOG_PANIC ? " PANIC" : "", where & LOG_DIE ? " DIE" : "",
+                where & LOG_REJECT ? " REJECT" : "", STR_ARG(plain));
+    }
+}
+
 /* Writes a finished text (id included) to its places; body goes to the reject log alone. */
 static void emit(unsigned where, struct str text, struct str body)
 {
@@ -267,12 +283,11 @@ static void emit(unsigned where, struct str text, struct str body)
     struct str date = time_log(pool, now, log_wants(LS_millisec), state.timezone, false);
     struct str line = STR_CAT(pool, date, pid, STR(" "), plain, STR("\n"));
     if (!state.ready || state.on_stderr) {
-        if (state.on_stderr) {
-            line = STR_CAT(pool, STR("LOG: "), plain, STR("\n"));
+        show(where, line, plain);
+        if (!state.ready || state.on_stderr != LOG_STDERR_COPY) {
+            pool_free(&pool);
+            return;
         }
-        fprintf(stderr, "%.*s", STR_ARG(line));
-        pool_free(&pool);
-        return;
     }
     if (where & LOG_MAIN) {
         put_line(pool, FILE_MAIN, now.tv_sec, line, plain);
@@ -331,9 +346,9 @@ void log_reject_with(const struct message *m, struct str line, struct str body)
     pool_free(&pool);
 }
 
-void log_to_stderr(bool on)
+void log_to_stderr(enum log_stderr how)
 {
-    state.on_stderr = on;
+    state.on_stderr = how;
 }
 
 void log_close(void)

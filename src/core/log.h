@@ -29,7 +29,7 @@ enum log_where {
             X(dnslist_defer, true) X(dnssec, false) X(etrn, true) X(host_lookup_failed, true) X( \
                 ident_timeout, false) X(incoming_interface, false) X(incoming_port, false) \
                 X(lost_incoming_connection, true) X(millisec, false) X(msg_id, true) X( \
-                    msg_id_created, true) X(outgoing_interface, false) X(outgoing_port, false) \
+                    msg_id_created, false) X(outgoing_interface, false) X(outgoing_port, false) \
                     X(pid, false) X(pipelining, false) X(protocol_detail, false) X(proxy, false) \
                         X(queue_run, true) X(queue_time, false) X(queue_time_exclusive, false) \
                             X(queue_time_overall, false) X(receive_time, false) \
@@ -82,8 +82,17 @@ void log_msg(unsigned where, const struct message *m, const char *fmt, ...)
 /* Several lines as one entry of the reject log: `body` follows the line, then a dashed rule. */
 void log_reject_with(const struct message *m, struct str line, struct str body);
 
-/* Host checking (-bh): lines go to standard error, after "LOG:", and to no file. */
-void log_to_stderr(bool on);
+/* What goes to standard error, in place of the files or beside them. */
+enum log_stderr {
+    LOG_STDERR_NONE,
+    LOG_STDERR_BARE,  /* -bh: the text after "LOG:"; no file */
+    LOG_STDERR_DATED, /* -be, -bv: the line as it would be written; no file */
+    LOG_STDERR_PLACE, /* -bt, -v with these: places after "LOG:", text on the next line; no file */
+    LOG_STDERR_COPY   /* -v: the same as a copy, beside the files */
+};
+
+/* Says where lines go from now on. */
+void log_to_stderr(enum log_stderr how);
 
 /* Closes the files, so that the next line opens them again (rotation, SIGHUP, fork). */
 void log_close(void);

@@ -179,6 +179,7 @@ int run_expand(struct command *c, const struct config *conf)
     s->caller_login = c->caller.login;
     test_context(&e.x, conf, c->pool);
     e.x.sess = s;
+    log_to_stderr(c->verbose ? LOG_STDERR_PLACE : LOG_STDERR_DATED);
     if (!load_message(&e)) {
         return 1;
     }

@@ -121,6 +121,7 @@ static int test_one_address(struct command *c, const struct config *conf, struct
 
 static int run_test_address(struct command *c, const struct config *conf)
 {
+    log_to_stderr(c->verify && !c->verbose ? LOG_STDERR_DATED : LOG_STDERR_PLACE);
     return each_input(c, conf, test_one_address);
 }
 
@@ -253,6 +254,9 @@ int main(int argc, char **argv)
         return 1;
     }
     config_apply(conf);
+    if (c.verbose && !debug_enabled()) {
+        log_to_stderr(LOG_STDERR_COPY);
+    }
     if (actions[c.action].needs != ROOT && !become_worker(conf, actions[c.action].needs == HAND)) {
         return 1;
     }

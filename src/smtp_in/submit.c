@@ -128,11 +128,11 @@ static int run_host_check(const struct config *conf, const struct submission *su
                                "**** This is not for real!\n\n",
                                STR_ARG(s->host_address));
     write_all(sub->out, intro.p, intro.len);
-    log_to_stderr(true);
+    log_to_stderr(LOG_STDERR_BARE);
     if (conv_accept(&c) == GO_ON) {
         conv_run(&c);
     }
-    log_to_stderr(false);
+    log_to_stderr(LOG_STDERR_NONE);
     conv_free(&c);
     return 0;
 }

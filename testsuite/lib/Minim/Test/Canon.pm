@@ -44,6 +44,7 @@ my @RULES = (
     ['date without zone', '*', qr/\b$DAY $MONTH [ \d]\d \d\d:\d\d:\d\d \d{4}/, 'Tue Mar 02 09:44:33 1999', 'time of the run'],
     ['durations', $LOG, qr/ (QT|DT|RT|D)=(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s(?=[\s,;]|$)/,
         sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
+    ['slow lookup', "$LOG stderr", qr/(Long \w+ lookup for '[^']*': )\d+ msec/, sub ($self, $what) { "${what}mmm msec" }, 'speed of the machine'],
     ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],
 
     # --- sizes

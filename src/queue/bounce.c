@@ -96,7 +96,7 @@ static void introduction(struct report *r, struct str text)
 {
     const struct job *j = r->j;
     if (!str_unset(text)) {
-        report_printf(r, "%.*s\n", STR_ARG(text));
+        report_put(r, text);
         return;
     }
     report_put(r, STR("This message was created automatically by mail delivery software.\n"));

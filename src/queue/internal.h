@@ -83,9 +83,9 @@ struct job {
     struct message *m;
     struct ectx x;
     struct route_job route;
-    unsigned flags;                      /* enum deliver_flags */
-    struct address *fresh, **fresh_tail; /* to be routed, in order */
-    struct address *local, *remote;      /* routed, last one first */
+    unsigned flags;                 /* enum deliver_flags */
+    struct address *fresh;          /* to be routed, in order */
+    struct address *local, *remote; /* routed, last one first */
     struct address *succeeded, *failed, *deferred, *duplicates, *fallback;
     struct map *done;   /* unique texts that are delivered */
     struct map *seen;   /* unique texts met in this attempt -> struct address * */
@@ -151,6 +151,9 @@ void queue_pending(const struct config *conf, struct str id, unsigned flags);
 
 void queue_deliver_local(struct job *j);
 void queue_deliver_remote(struct job *j);
+
+/* Ends the addresses of a call that cannot be made, and tells the panic log why. */
+void queue_cannot_call(struct job *j, struct address *list, int why, struct str message);
 
 /* Fills the parts of a delivery that all transports need: return path, pool, hooks. */
 void queue_prepare(struct job *j, struct delivery *d, const struct transport *t,

@@ -6,11 +6,11 @@
  */
 #include "queue/internal.h"
 
-/* Sets the same outcome on all addresses of a call. */
-static void set_all(struct address *list, enum outcome outcome, int why, struct str message)
+void queue_cannot_call(struct job *j, struct address *list, int why, struct str message)
 {
+    log_msg(LOG_MAIN | LOG_PANIC, j->m, "%.*s", STR_ARG(message));
     for (struct address *a = list; a; a = a->next) {
-        a->outcome = outcome;
+        a->outcome = ADDR_DEFER;
         a->basic_errno = why;
         a->message = message;
     }
@@ -24,9 +24,9 @@ static bool no_id(struct job *j, struct delivery *d, const struct idopt *o, bool
     struct str text =
         str_starts(error, "Failed to find")
             ? str_fmt(j->pool, "%.*s for the %.*s transport", STR_ARG(error), STR_ARG(name))
-            : str_fmt(j->pool, "Failed to expand %s string \"%.*s\" for %.*s transport: %.*s", what,
-                      STR_ARG(o->text.text), STR_ARG(name), STR_ARG(error));
-    set_all(d->addrs, ADDR_DEFER, group ? ERRNO_GIDFAIL : ERRNO_UIDFAIL, text);
+            : str_fmt(j->pool, "Failed to expand %s string \"%.*s\" for the %.*s transport: %.*s",
+                      what, STR_ARG(o->text.text), STR_ARG(name), STR_ARG(error));
+    queue_cannot_call(j, d->addrs, group ? ERRNO_GIDFAIL : ERRNO_UIDFAIL, text);
     return false;
 }
 
@@ -54,8 +54,7 @@ static bool user_allowed(struct job *j, const struct delivery *d, bool explicit_
     }
     struct str text = str_fmt(j->pool, "User %u set for %.*s transport is on the %s list", d->uid,
                               STR_ARG(d->transport->name), list);
-    log_msg(LOG_MAIN | LOG_PANIC, j->m, "%.*s", STR_ARG(text));
-    set_all(d->addrs, ADDR_DEFER, ERRNO_UIDFAIL, text);
+    queue_cannot_call(j, d->addrs, ERRNO_UIDFAIL, text);
     return false;
 }
 
@@ -75,6 +74,8 @@ static bool find_identity(struct job *j, struct delivery *d)
             d->gid = t->user_gid;
             gid_known = true;
         }
+    } else if (t->pipe_as_creator) {
+        d->uid = j->m->originator_uid;
     } else if (a->uid_set) {
         d->uid = a->uid;
     }
@@ -84,9 +85,12 @@ static bool find_identity(struct job *j, struct delivery *d)
         }
     } else if (a->gid_set && !gid_known) {
         d->gid = a->gid;
+    } else if (t->pipe_as_creator && !t->user.set) {
+        d->gid = j->m->originator_gid;
     } else if (explicit_user && !gid_known) {
-        set_all(d->addrs, ADDR_DEFER, ERRNO_GIDFAIL,
-                str_fmt(j->pool, "User set without group for %.*s transport", STR_ARG(t->name)));
+        queue_cannot_call(
+            j, d->addrs, ERRNO_GIDFAIL,
+            str_fmt(j->pool, "User set without group for %.*s transport", STR_ARG(t->name)));
         return false;
     }
     return user_allowed(j, d, explicit_user);
@@ -103,9 +107,10 @@ static bool directory(struct job *j, struct delivery *d, const struct etext *opt
     if (expand_option(&j->x, option, out)) {
         return true;
     }
-    set_all(d->addrs, ADDR_DEFER, ERRNO_EXPANDFAIL,
-            str_fmt(j->pool, "%s directory \"%.*s\" failed to expand for %.*s transport: %.*s",
-                    what, STR_ARG(option->text), STR_ARG(d->transport->name), STR_ARG(j->x.error)));
+    queue_cannot_call(
+        j, d->addrs, ERRNO_EXPANDFAIL,
+        str_fmt(j->pool, "%s directory \"%.*s\" failed to expand for %.*s transport: %.*s", what,
+                STR_ARG(option->text), STR_ARG(d->transport->name), STR_ARG(j->x.error)));
     return false;
 }
 
@@ -196,8 +201,6 @@ static void deliver_batch(struct job *j, struct address *batch)
         }
         j->m->return_path = d.return_path;
         call(j, &d);
-    } else {
-        set_all(batch, batch->outcome, batch->basic_errno, batch->message);
     }
     bool first = true;
     for (struct address *a = batch, *next; a; a = next) {

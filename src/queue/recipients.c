@@ -162,6 +162,9 @@ static void finish_all(struct job *j, struct address **from, enum outcome outcom
     for (struct address *a = *from, *next; a; a = next) {
         next = a->next;
         a->outcome = outcome;
+        if (outcome == ADDR_DEFER && a->basic_errno == 0) {
+            a->basic_errno = ERRNO_UNKNOWNERROR;
+        }
         queue_finish(j, a, a->router ? STAGE_ROUTER : STAGE_ROUTING);
     }
     *from = NULL;
@@ -176,18 +179,23 @@ static void collect(struct job *j)
     finish_all(j, &r->succeeded, ADDR_DISCARD);
     finish_all(j, &r->failed, ADDR_FAIL);
     finish_all(j, &r->deferred, ADDR_DEFER);
-    struct address **tail = j->fresh ? j->fresh_tail : &j->fresh;
-    *tail = r->generated;
+    struct address **tail = &r->generated;
     while (*tail) {
         tail = &(*tail)->next;
     }
-    j->fresh_tail = tail;
+    *tail = j->fresh;
+    j->fresh = r->generated;
     r->generated = NULL;
 }
 
-/* One round: those that may are routed after all were looked at. */
-static void round_of(struct job *j, struct address *batch)
+/*
+ * Looks at each address of a round; those that may be routed come back, the last one first, as Exim
+ * does it, or in their order if queue_domains had to be asked.
+ */
+static struct address *ready_to_route(struct job *j, struct address *batch)
 {
+    bool in_order =
+        !str_empty(j->set->queue_domains.text) && !(j->flags & (DELIVER_FORCE | DELIVER_QUEUE_RUN));
     struct address *ready = NULL, **tail = &ready;
     for (struct address *a = batch, *next; a; a = next) {
         next = a->next;
@@ -198,11 +206,22 @@ static void round_of(struct job *j, struct address *batch)
             }
         } else if (a->parent && map_count(j->done) && map_find(j->done, a->unique)) {
             queue_journal(j, a);
-        } else if (may_route(j, a)) {
+        } else if (!may_route(j, a)) {
+            continue;
+        } else if (in_order) {
             *tail = a;
             tail = &a->next;
+        } else {
+            queue_put(&ready, a);
         }
     }
+    return ready;
+}
+
+/* One round: those that may are routed after all were looked at. */
+static void round_of(struct job *j, struct address *batch)
+{
+    struct address *ready = ready_to_route(j, batch);
     for (struct address *a = ready, *next; a; a = next) {
         next = a->next;
         a->next = NULL;

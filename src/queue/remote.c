@@ -57,10 +57,11 @@ bool queue_return_path(struct job *j, struct address *a, struct str *out)
     if (j->x.forced_fail) {
         return true;
     }
-    a->outcome = ADDR_DEFER;
-    a->basic_errno = ERRNO_EXPANDFAIL;
-    a->message = str_fmt(j->pool, "Failed to expand return path \"%.*s\": %.*s",
-                         STR_ARG(a->transport->return_path.text), STR_ARG(j->x.error));
+    queue_cannot_call(j, a, ERRNO_EXPANDFAIL,
+                      str_fmt(j->pool,
+                              "Failed to expand return path \"%.*s\" in %.*s transport: %.*s",
+                              STR_ARG(a->transport->return_path.text), STR_ARG(a->transport->name),
+                              STR_ARG(j->x.error)));
     return false;
 }
 
@@ -183,10 +184,6 @@ static void deliver_group(struct job *j, struct address *group)
         queue_note(j, a)->group = group;
         if (ready) {
             queue_note(j, a)->return_path = d.return_path;
-        } else {
-            a->outcome = ADDR_DEFER;
-            a->basic_errno = group->basic_errno;
-            a->message = group->message;
         }
     }
     if (ready && j->m->dont_deliver) {

@@ -142,7 +142,7 @@ enum outcome {
 struct address {
     struct address *next;     /* in the list it stands in */
     struct address *parent;   /* whose redirection made it; NULL for an envelope recipient */
-    struct str address;       /* full, domain lower-cased, local part as routed */
+    struct str address;       /* full, as it was written */
     struct str unique;        /* key for the journal and for duplicates */
     struct str local_part;    /* without affixes, lower-cased unless caseful */
     struct str cc_local_part; /* case as received, with affixes */
@@ -161,6 +161,7 @@ struct address {
     uint32_t uid, gid;
     bool local_user_known; /* check_local_user succeeded */
     uint32_t local_user_uid, local_user_gid;
+    struct str local_user_home; /* $home of local deliveries unless an option says another */
     struct str self_hostname;
     const struct router *router;       /* that handles, or accepted, it */
     const struct router *start_router; /* where its routing begins; NULL: at the first */

@@ -58,6 +58,10 @@ static void print_hosts(const struct address *a)
         address_width = n > address_width ? n : address_width;
     }
     for (const struct host *h = a->hosts; h; h = h->next) {
+        if (a->transport->local) {
+            printf("  host %.*s%*s\n", STR_ARG(h->name), (int)address_width + 3, "");
+            continue;
+        }
         struct str address = str_empty(h->address) ? STR("unknown") : h->address;
         printf("  host %.*s%*s [%.*s]%*s", STR_ARG(h->name), (int)(name_width - h->name.len), "",
                STR_ARG(address), (int)(address_width - address.len), "");
@@ -91,7 +95,7 @@ static void print_good(struct test *t, const struct address *a)
     } else {
         printf("transport = <none>\n");
     }
-    if (a->transport && !a->transport->local) {
+    if (a->transport) {
         print_hosts(a);
     }
 }
@@ -108,18 +112,22 @@ static void print_reversed(struct test *t, const struct address *list)
     }
 }
 
-/* Moves generated pipes and files, which need no routing, to the local list. */
-static bool is_routed(struct test *t, struct address *a)
+/* Pipes and files need no routing: they are shown at once. */
+static bool show_special(struct test *t, const struct address *a)
 {
-    if (a->kind == AK_NORMAL) {
+    if (a->kind == AK_NORMAL || !a->parent) {
         return false;
     }
-    struct address **end = &t->route.local;
-    while (*end) {
-        end = &(*end)->next;
+    if (a->outcome == ADDR_PENDING) {
+        print_good(t, a);
+        return true;
     }
-    a->next = NULL;
-    *end = a;
+    printf("%.*s -> %.*s", STR_ARG(a->parent->address), STR_ARG(a->address));
+    if (a->outcome == ADDR_FAIL) {
+        printf(" *** forbidden ***\n");
+    } else {
+        printf("\n*** Error in setting up pipe, file, or autoreply:\n%.*s\n", STR_ARG(a->message));
+    }
     return true;
 }
 
@@ -148,7 +156,7 @@ static void test_routing(struct test *t, struct address *first)
         r->generated = a->next;
         a->next = NULL;
         t->x.addr = a;
-        if (!is_routed(t, a)) {
+        if (!show_special(t, a)) {
             route_address(r, a);
             print_bad_lists(t);
         }
@@ -187,7 +195,8 @@ static void test_one(struct test *t, struct str text, bool as_sender)
 {
     struct mailbox box;
     struct str error;
-    if (!mailbox_parse(t->pool, text, mailbox_flags(t->x.conf), &box, &error)) {
+    if (!mailbox_parse(t->pool, text, mailbox_flags(t->x.conf) & ~(unsigned)MBX_NO_LITERAL, &box,
+                       &error)) {
         printf("syntax error: %.*s\n",
                STR_ARG(str_empty(str_trim(text)) ? STR("empty address") : error));
         worst(t, STATUS_FAIL);

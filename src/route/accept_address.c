@@ -178,6 +178,29 @@ bool route_find_group(struct ectx *x, const struct idopt *o, uint32_t *gid)
     return true;
 }
 
+/* Directories for a local delivery; false with a->message. */
+static bool own_directories(struct ectx *x, const struct router *r, struct address *a)
+{
+    struct str home = a->home;
+    if (!str_unset(r->transport_home_directory.text) &&
+        !expand_option(x, &r->transport_home_directory, &home)) {
+        a->message =
+            route_expand_error(x, "transport_home_directory", &r->transport_home_directory);
+        return false;
+    }
+    if (str_unset(r->transport_home_directory.text) && a->local_user_known) {
+        home = a->local_user_home;
+    }
+    a->cwd = STR_NONE;
+    if (!str_unset(r->current_directory.text) &&
+        !expand_option(x, &r->current_directory, &a->cwd)) {
+        a->message = route_expand_error(x, "transport_current_directory", &r->current_directory);
+        return false;
+    }
+    a->home = home;
+    return true;
+}
+
 bool route_own_identity(struct route_job *job, const struct router *r, struct address *a)
 {
     struct ectx *x = job->x;
@@ -209,7 +232,7 @@ bool route_own_identity(struct route_job *job, const struct router *r, struct ad
         }
         a->gid_set = true;
     }
-    return true;
+    return own_directories(x, r, a);
 }
 
 /* ---- transport ---- */
@@ -263,7 +286,7 @@ enum route_result route_accept(struct route_job *job, const struct router *r, st
 {
     bool ok = true;
     if (!route_own_settings(job, r, a)) {
-        return route_defer(a, ERRNO_EXPANDFAIL, a->message);
+        return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
     }
     if (!transport) {
         transport = route_transport(job, r, a, &ok);
@@ -294,6 +317,7 @@ enum route_result route_change_domain(struct route_job *job, const struct router
         route_rewrite_domain(x, old, domain);
     }
     child->start_router = r->redirect_router;
-    route_push(&job->generated, child);
+    child->next = job->generated;
+    job->generated = child;
     return ROUTE_REROUTED;
 }

@@ -6,9 +6,12 @@
  */
 #include "route/internal.h"
 
-void route_push(struct address **list, struct address *a)
+void route_append(struct address **list, struct address *a)
 {
-    a->next = *list;
+    while (*list) {
+        list = &(*list)->next;
+    }
+    a->next = NULL;
     *list = a;
 }
 
@@ -54,7 +57,8 @@ static struct str unquoted(struct pool *pool, struct str lp)
     return buf_str(&b);
 }
 
-struct address *route_new_address(struct ectx *x, struct str address)
+/* The structure with its parts; tainted as the text is. */
+static struct address *make_address(struct ectx *x, struct str address)
 {
     struct address *a = POOL_NEW(x->pool, struct address);
     ptrdiff_t at = mailbox_at(address);
@@ -63,14 +67,17 @@ struct address *route_new_address(struct ectx *x, struct str address)
     a->cc_local_part = str_dup(x->pool, unquoted(x->pool, lp));
     a->local_part = str_lower(x->pool, a->cc_local_part);
     a->domain = str_lower(x->pool, domain);
-    a->address =
-        at < 0 ? str_dup(x->pool, lp) : STR_CAT(x->pool, lp, STR("@"), str_taint(a->domain));
-    a->domain.tainted = a->domain.tainted || address.tainted;
+    a->address = str_dup(x->pool, address);
     a->unique = STR_CAT(x->pool, lp, STR("@"), a->domain);
     a->vars.pool = x->pool;
     a->remove_headers.pool = x->pool;
     a->more_errno = 0;
     return a;
+}
+
+struct address *route_new_address(struct ectx *x, struct str address)
+{
+    return make_address(x, str_taint(address));
 }
 
 static void copy_vars(struct vars *to, const struct vars *from)
@@ -92,7 +99,7 @@ static int homonyms(const struct address *a)
 
 struct address *route_child(struct ectx *x, struct address *parent, struct str address)
 {
-    struct address *a = route_new_address(x, address);
+    struct address *a = make_address(x, address);
     a->parent = parent;
     a->address_data = parent->address_data;
     a->errors_to = parent->errors_to;
@@ -178,7 +185,7 @@ static enum route_result run_driver(struct route_job *job, const struct router *
     struct ectx *x = job->x;
     struct str data;
     if (!set_variables(job, r, a)) {
-        return route_defer(a, ERRNO_EXPANDFAIL, a->message);
+        return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
     }
     if (!str_unset(r->address_data.text)) {
         if (expand_option(x, &r->address_data, &data)) {
@@ -186,7 +193,7 @@ static enum route_result run_driver(struct route_job *job, const struct router *
         } else if (x->forced_fail) {
             return ROUTE_DECLINE;
         } else {
-            return route_defer(a, ERRNO_EXPANDFAIL,
+            return route_defer(a, ERRNO_UNKNOWNERROR,
                                str_fmt(x->pool, "expansion of \"%.*s\" failed in %.*s router: %.*s",
                                        STR_ARG(r->address_data.text), STR_ARG(r->name),
                                        STR_ARG(x->error)));
@@ -227,22 +234,23 @@ static void clone_unseen(struct route_job *job, const struct router *r, struct a
     copy->remove_headers = (struct strvec){.pool = job->x->pool};
     copy->start_router = r->next;
     copy->unseen_child = true;
-    route_push(&job->generated, copy);
+    copy->next = job->generated;
+    job->generated = copy;
 }
 
 static void note_result(struct route_job *job, enum route_result result, struct address *a)
 {
     if (result == ROUTE_OK) {
-        route_push(a->transport && !a->transport->local ? &job->remote : &job->local, a);
+        route_append(a->transport && !a->transport->local ? &job->remote : &job->local, a);
     } else if (result == ROUTE_FAIL) {
         a->outcome = ADDR_FAIL;
-        route_push(&job->failed, a);
+        route_append(&job->failed, a);
     } else if (result == ROUTE_DEFER || result == ROUTE_ERROR) {
         a->outcome = ADDR_DEFER;
-        route_push(&job->deferred, a);
+        route_append(&job->deferred, a);
     } else if (result == ROUTE_DISCARD) {
         a->outcome = ADDR_DISCARD;
-        route_push(&job->succeeded, a);
+        route_append(&job->succeeded, a);
     }
 }
 
@@ -272,7 +280,7 @@ static void share_routing(struct route_job *job, const struct address *a)
         w->gid = a->gid;
         w->uid_set = a->uid_set;
         w->gid_set = a->gid_set;
-        route_push(&job->remote, w);
+        route_append(&job->remote, w);
     }
 }
 
@@ -330,6 +338,7 @@ static enum route_result run_router(struct route_job *job, const struct router *
         routed->local_user_known = a->local_user_known;
         routed->local_user_uid = a->local_user_uid;
         routed->local_user_gid = a->local_user_gid;
+        routed->local_user_home = a->local_user_home;
         routed->router = r;
         routed->unique = STR_CAT(job->x->pool, STR("\\"), r->name, STR("\\"), a->unique);
         job->x->addr = routed;

@@ -175,7 +175,7 @@ static enum route_result route(struct route_job *job, const struct router *r, st
         return ROUTE_DECLINE;
     }
     if (!prepare(job, r, a, &filter, &o)) {
-        return route_defer(a, ERRNO_EXPANDFAIL, a->message);
+        return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
     }
     bool local_cut = false;
     o.local_cut = &local_cut;

@@ -43,8 +43,8 @@ enum route_result route_change_domain(struct route_job *job, const struct router
 /* Replaces a domain in the message's address headers. */
 void route_rewrite_domain(struct ectx *x, struct str from, struct str to);
 
-/* Puts an address at the front of a list. */
-void route_push(struct address **list, struct address *a);
+/* Puts an address at the end of a list. */
+void route_append(struct address **list, struct address *a);
 
 /* True while verifying. */
 bool route_verifying(const struct route_job *job);

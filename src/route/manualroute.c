@@ -32,8 +32,7 @@ static const struct option options[] = {
      NULL},
     {"hosts_randomize", OPT_BOOL, O(hosts_randomize), "false", "hosts are tried in random order",
      NULL, NULL},
-    {"route_data", OPT_EXPAND, O(route_data), NULL, "hosts and options for the domain", NULL,
-     NULL},
+    {"route_data", OPT_EXPAND, O(route_data), NULL, "hosts and options for the domain", NULL, NULL},
     {"route_list", OPT_STRING, O(route_list), NULL,
      "rules separated by semicolons: domain pattern, hosts, options", NULL, NULL},
     {"same_domain_copy_routing", OPT_BOOL, O(same_domain_copy_routing), "false",
@@ -187,7 +186,7 @@ static enum route_result find_data(struct ectx *x, const struct router *r, struc
     if (!expand_option(x, &o->route_data, &text)) {
         return x->forced_fail
                    ? ROUTE_DECLINE
-                   : route_defer(a, ERRNO_EXPANDFAIL,
+                   : route_defer(a, ERRNO_UNKNOWNERROR,
                                  str_fmt(x->pool, "%.*s router: failed to expand \"%.*s\": %.*s",
                                          STR_ARG(r->name), STR_ARG(o->route_data.text),
                                          STR_ARG(x->error)));

@@ -207,8 +207,8 @@ const struct option router_options[] = {
      print_headers_remove},
     {"ignore_target_hosts", OPT_HOSTS, O(ignore_target_hosts), NULL,
      "host addresses that count as absent", NULL, NULL},
-    {"initgroups", OPT_BOOL, O(initgroups), "false",
-     "deliveries get all groups of their user", NULL, NULL},
+    {"initgroups", OPT_BOOL, O(initgroups), "false", "deliveries get all groups of their user",
+     NULL, NULL},
     {"local_part_prefix", OPT_STRING, O(local_part_prefix), NULL,
      "prefixes to take off the local part", NULL, NULL},
     {"local_part_prefix_optional", OPT_BOOL, O(prefix_optional), "false",
@@ -220,8 +220,7 @@ const struct option router_options[] = {
     {"local_parts", OPT_LOCALPARTS, O(local_parts), NULL, "the local part must be one of these",
      NULL, NULL},
     {"log_as_local", OPT_BOOL, O(log_as_local), NULL,
-     "deliveries are logged by the local part alone (default for accept)", note_log_as_local,
-     NULL},
+     "deliveries are logged by the local part alone (default for accept)", note_log_as_local, NULL},
     {"more", OPT_TRUTH, O(more), "true", "the next router is tried when this one declines", NULL,
      NULL},
     {"pass_on_timeout", OPT_BOOL, O(pass_on_timeout), "false",
@@ -345,8 +344,13 @@ bool route_link(struct config *conf, struct opt_reader *r)
 }
 
 static const struct router_driver *const drivers[] = {
-    &accept_router, &dnslookup_router, &ipliteral_router, &manualroute_router,
-    &queryprogram_router, &redirect_router, NULL,
+    &accept_router,
+    &dnslookup_router,
+    &ipliteral_router,
+    &manualroute_router,
+    &queryprogram_router,
+    &redirect_router,
+    NULL,
 };
 
 const struct module route_module = {

@@ -167,7 +167,7 @@ static enum precondition test_local_user(struct ectx *x, const struct router *r,
     a->local_user_uid = pw->pw_uid;
     a->local_user_gid = pw->pw_gid;
     a->local_part_data = str_dup(x->pool, str_c(pw->pw_name));
-    a->home = str_dup(x->pool, str_c(pw->pw_dir));
+    a->home = a->local_user_home = str_dup(x->pool, str_c(pw->pw_dir));
     return PRE_RUN;
 }
 

@@ -127,8 +127,8 @@ static bool run(struct route_job *job, const struct router *r, struct address *a
     struct child c;
     int status = 0;
     if (child_start(spec, &c) < 0) {
-        a->message = str_fmt(pool, "%.*s router couldn't create child process: %s", STR_ARG(r->name),
-                             strerror(errno));
+        a->message = str_fmt(pool, "%.*s router couldn't create child process: %s",
+                             STR_ARG(r->name), strerror(errno));
         return false;
     }
     close(c.in);
@@ -144,10 +144,11 @@ static bool run(struct route_job *job, const struct router *r, struct address *a
         return false;
     }
     if (status) {
-        a->message = WIFSIGNALED(status) ? str_fmt(pool, "%.*s router: command killed by signal %d",
-                                                   STR_ARG(r->name), WTERMSIG(status))
-                                         : str_fmt(pool, "%.*s router: command returned non-zero code %d",
-                                                   STR_ARG(r->name), WEXITSTATUS(status));
+        a->message = WIFSIGNALED(status)
+                         ? str_fmt(pool, "%.*s router: command killed by signal %d",
+                                   STR_ARG(r->name), WTERMSIG(status))
+                         : str_fmt(pool, "%.*s router: command returned non-zero code %d",
+                                   STR_ARG(r->name), WEXITSTATUS(status));
         return false;
     }
     return true;
@@ -237,7 +238,7 @@ static enum route_result redirect_as_told(struct route_job *job, const struct ro
             str_fmt(x->pool, "%.*s router: no address to redirect to", STR_ARG(r->name)));
     }
     if (!route_own_settings(job, r, a)) {
-        return route_defer(a, ERRNO_EXPANDFAIL, a->message);
+        return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
     }
     for (struct address *c = first; c; c = c->next) {
         c->errors_to = a->errors_to;
@@ -337,7 +338,8 @@ static enum route_result route(struct route_job *job, const struct router *r, st
     ptrdiff_t nl = str_chr(line, '\n');
     line = str_trim(nl < 0 ? line : str_sub(line, 0, (size_t)nl));
     if (str_empty(line)) {
-        a->message = str_fmt(x->pool, "%.*s router: command failed to return data", STR_ARG(r->name));
+        a->message =
+            str_fmt(x->pool, "%.*s router: command failed to return data", STR_ARG(r->name));
         return ROUTE_DEFER;
     }
     return obey(job, r, a, line);

@@ -162,6 +162,7 @@ static struct address *special_child(struct run *u, struct str text)
     c->local_user_known = a->local_user_known;
     c->local_user_uid = a->local_user_uid;
     c->local_user_gid = a->local_user_gid;
+    c->local_user_home = a->local_user_home;
     c->router = u->r;
     c->unique = STR_CAT(x->pool, text, STR(":"), a->unique);
     return c;
@@ -312,7 +313,7 @@ static enum route_result get_data(struct route_job *job, const struct router *r,
     struct str text, why;
     if (!expand_option(x, e, &text)) {
         return x->forced_fail ? ROUTE_DECLINE
-                              : route_defer(a, ERRNO_EXPANDFAIL,
+                              : route_defer(a, ERRNO_UNKNOWNERROR,
                                             str_fmt(x->pool, "failed to expand \"%.*s\": %.*s",
                                                     STR_ARG(e->text), STR_ARG(x->error)));
     }
@@ -358,12 +359,12 @@ static enum route_result hand_over(struct run *u)
     u->job->generated = NULL;
     for (struct address *c = u->first; c; c = next) {
         next = c->next;
-        if (c->outcome == ADDR_PENDING || route_verifying(u->job)) {
+        if (c->outcome == ADDR_PENDING || u->job->why != ROUTE_DELIVER) {
             c->next = NULL;
             *last = c;
             last = &c->next;
         } else {
-            route_push(c->outcome == ADDR_FAIL ? &u->job->failed : &u->job->deferred, c);
+            route_append(c->outcome == ADDR_FAIL ? &u->job->failed : &u->job->deferred, c);
         }
     }
     *last = rest;
@@ -401,7 +402,7 @@ static enum route_result route(struct route_job *job, const struct router *r, st
     }
     if (!settle_children(&u)) {
         a->child_count = children;
-        return route_defer(a, ERRNO_EXPANDFAIL, a->message);
+        return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
     }
     a->one_time = o->one_time;
     return hand_over(&u);

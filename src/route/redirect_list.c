@@ -87,8 +87,10 @@ static const struct {
     enum redirect_kind kind;
     bool to_end; /* its text goes on to the end of the line */
 } specials[] = {
-    {":blackhole:", RD_BLACKHOLE, false}, {":defer:", RD_DEFER, true},
-    {":fail:", RD_FAIL, true},            {":include:", RD_INCLUDE, false},
+    {":blackhole:", RD_BLACKHOLE, false},
+    {":defer:", RD_DEFER, true},
+    {":fail:", RD_FAIL, true},
+    {":include:", RD_INCLUDE, false},
     {":unknown:", RD_UNKNOWN, false},
 };
 

@@ -36,7 +36,9 @@ static bool note_check_group(struct opt_reader *r, void *base, struct str value)
 
 /* What filter files may not do: they may do nothing at all, so these are kept by nature. */
 #define FILTER(name) \
-    {name, OPT_BOOL, O(unused), "false", "accepted: no filter file is ever run", NULL, NULL}
+    { \
+        name, OPT_BOOL, O(unused), "false", "accepted: no filter file is ever run", NULL, NULL \
+    }
 
 const struct option redirect_options[] = {
     {"allow_defer", OPT_BOOL, O(allow_defer), "false", ":defer: may be used", NULL, NULL},
@@ -44,8 +46,7 @@ const struct option redirect_options[] = {
     {"allow_filter", OPT_BOOL, O(unsupported_on), "false",
      "filter files: true is an error, they are not supported yet", filter_refused, NULL},
     {"allow_freeze", OPT_BOOL, O(unsupported_on), "false",
-     "filter files may freeze: true is an error, they are not supported yet", filter_refused,
-     NULL},
+     "filter files may freeze: true is an error, they are not supported yet", filter_refused, NULL},
     {"check_ancestor", OPT_BOOL, O(check_ancestor), "false",
      "an address that an ancestor had stands for the current one", NULL, NULL},
     {"check_group", OPT_BOOL, O(check_group), NULL, "the file's group must be a permitted one",
@@ -56,13 +57,12 @@ const struct option redirect_options[] = {
     {"directory_transport", OPT_EXPAND, O(directory_transport_text), NULL,
      "transport for paths that end with a slash", NULL, NULL},
     {"file", OPT_EXPAND, O(file), NULL, "file that holds the redirection data", NULL, NULL},
-    {"file_transport", OPT_EXPAND, O(file_transport_text), NULL, "transport for paths", NULL,
-     NULL},
+    {"file_transport", OPT_EXPAND, O(file_transport_text), NULL, "transport for paths", NULL, NULL},
     {"forbid_blackhole", OPT_BOOL, O(forbid_blackhole), "false", ":blackhole: may not be used",
      NULL, NULL},
     FILTER("forbid_exim_filter"),
-    {"forbid_file", OPT_BOOL, O(forbid_file), "false", "no delivery to files and directories",
-     NULL, NULL},
+    {"forbid_file", OPT_BOOL, O(forbid_file), "false", "no delivery to files and directories", NULL,
+     NULL},
     FILTER("forbid_filter_dlfunc"),
     FILTER("forbid_filter_existstest"),
     FILTER("forbid_filter_logwrite"),
@@ -84,8 +84,8 @@ const struct option redirect_options[] = {
      "a file that may not be opened counts as missing", NULL, NULL},
     {"ignore_enotdir", OPT_BOOL, O(ignore_enotdir), "false",
      "a path through something that is no directory counts as missing", NULL, NULL},
-    {"include_directory", OPT_EXPAND, O(include_directory), NULL,
-     "where :include: files must be", NULL, NULL},
+    {"include_directory", OPT_EXPAND, O(include_directory), NULL, "where :include: files must be",
+     NULL, NULL},
     {"modemask", OPT_OCT, O(modemask), "022", "mode bits that the file must not have", NULL, NULL},
     {"one_time", OPT_BOOL, O(one_time), "false",
      "children that could not be delivered at once replace the address", NULL, NULL},
@@ -93,8 +93,8 @@ const struct option redirect_options[] = {
     {"owngroups", OPT_GROUPS, O(owngroups), NULL, "permitted groups of the file", NULL, NULL},
     {"pipe_transport", OPT_EXPAND, O(pipe_transport_text), NULL, "transport for |command", NULL,
      NULL},
-    {"qualify_domain", OPT_EXPAND, O(qualify_domain), NULL,
-     "domain for addresses without one", NULL, NULL},
+    {"qualify_domain", OPT_EXPAND, O(qualify_domain), NULL, "domain for addresses without one",
+     NULL, NULL},
     {"qualify_preserve_domain", OPT_BOOL, O(qualify_preserve_domain), "false",
      "addresses without a domain get that of the parent", NULL, NULL},
     {"repeat_use", OPT_BOOL, O(repeat_use), "true",

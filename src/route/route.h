@@ -40,7 +40,7 @@ struct transport {
     /* set by drivers that deliver several addresses at once */
     struct etext batch_id;
     int batch_max;
-    bool multi_domain; /* of the smtp transport; else true */
+    bool multi_domain;    /* of the smtp transport; else true */
     bool pipe_as_creator; /* of the pipe transport */
 };
 
@@ -69,14 +69,7 @@ struct router {
         log_as_local_set, pass_on_timeout, prefix_optional, retry_use_local_part,
         retry_use_local_part_set, suffix_optional, verify, verify_only, verify_recipient,
         verify_sender;
-    enum self_code {
-        SELF_FREEZE,
-        SELF_DEFER,
-        SELF_FAIL,
-        SELF_PASS,
-        SELF_SEND,
-        SELF_REROUTE
-    } self;
+    enum self_code { SELF_FREEZE, SELF_DEFER, SELF_FAIL, SELF_PASS, SELF_SEND, SELF_REROUTE } self;
     struct str self_domain;            /* of reroute: */
     bool self_rewrite;                 /* reroute: rewrite: */
     const struct transport *transport; /* when the name is fixed */
@@ -105,7 +98,7 @@ enum route_purpose {
 
 /*
  * One routing job: context for expansions, and the lists that results are put on. A result is put
- * at the front of its list; the children of a redirection stand in order, as a group.
+ * at the end of its list; children come in front of the generated list, in order.
  */
 struct route_job {
     struct ectx *x;
@@ -147,7 +140,7 @@ bool route_link(struct config *conf, struct opt_reader *r);
  */
 enum route_result route_address(struct route_job *job, struct address *a);
 
-/* An address structure for a recipient (qualified, parsed); pool is x->pool. */
+/* An address structure for a recipient (qualified, parsed), tainted; pool is x->pool. */
 struct address *route_new_address(struct ectx *x, struct str address);
 
 /* Child of an address with its inherited properties. */

@@ -7,8 +7,8 @@ static struct str get_router_name(struct ectx *x, struct str name)
 {
     (void)name;
     return x->addr && x->addr->router ? x->addr->router->name
-           : x->router               ? x->router->name
-                                     : STR_NONE;
+           : x->router                ? x->router->name
+                                      : STR_NONE;
 }
 
 const struct variable route_variables[] = {

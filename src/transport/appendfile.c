@@ -78,8 +78,8 @@ static const struct option options[] = {
      "age at which a lock file counts as forgotten", NULL, NULL},
     {"mailbox_filecount", OPT_EXPAND, O(mailbox_filecount), NULL,
      "number of files in the mailbox, known from elsewhere", NULL, NULL},
-    {"mailbox_size", OPT_EXPAND, O(mailbox_size), NULL,
-     "size of the mailbox, known from elsewhere", NULL, NULL},
+    {"mailbox_size", OPT_EXPAND, O(mailbox_size), NULL, "size of the mailbox, known from elsewhere",
+     NULL, NULL},
     {"maildir_format", OPT_BOOL, O(maildir_format), "false", "the directory is a maildir", NULL,
      NULL},
     {"maildir_quota_directory_regex", OPT_STRING, O(maildir_dir_regex), "^(?:cur|new|\\..*)$",
@@ -107,12 +107,11 @@ static const struct option options[] = {
     {"quota", OPT_EXPAND, O(quota), NULL, "largest size of the mailbox", NULL, NULL},
     {"quota_directory", OPT_EXPAND, O(quota_directory), NULL, "the directory that is measured",
      NULL, NULL},
-    {"quota_filecount", OPT_EXPAND, O(quota_filecount), "0", "largest number of files", NULL,
-     NULL},
+    {"quota_filecount", OPT_EXPAND, O(quota_filecount), "0", "largest number of files", NULL, NULL},
     {"quota_is_inclusive", OPT_BOOL, O(quota_is_inclusive), "true",
      "the new message counts for the quota", NULL, NULL},
-    {"quota_size_regex", OPT_STRING, O(quota_size_regex), NULL,
-     "finds a file's size in its name", NULL, NULL},
+    {"quota_size_regex", OPT_STRING, O(quota_size_regex), NULL, "finds a file's size in its name",
+     NULL, NULL},
     {"quota_warn_message", OPT_EXPAND, O(quota_warn_message), NULL,
      "the message that warns of the threshold", NULL, NULL},
     {"quota_warn_threshold", OPT_EXPAND, O(quota_warn_threshold), "0",
@@ -123,8 +122,8 @@ static const struct option options[] = {
      note_fcntl, NULL},
     {"use_flock_lock", OPT_BOOL, O(use_flock_lock), "false", "the open file is locked by flock()",
      NULL, NULL},
-    {"use_lockfile", OPT_BOOL, O(use_lockfile), "true", "a lock file is made beside the file",
-     NULL, NULL},
+    {"use_lockfile", OPT_BOOL, O(use_lockfile), "true", "a lock file is made beside the file", NULL,
+     NULL},
     {0},
 };
 
@@ -166,8 +165,9 @@ static bool init(struct opt_reader *r, struct transport *t)
     t->batch_max = o->batch_max;
     t->multi_domain = true;
     if (!str_unset(o->file.text) && !str_unset(o->directory.text)) {
-        return opt_error(r, "%.*s transport:\n  only one of \"file\" or \"directory\" can be "
-                            "specified",
+        return opt_error(r,
+                         "%.*s transport:\n  only one of \"file\" or \"directory\" can be "
+                         "specified",
                          STR_ARG(t->name));
     }
     if (o->maildir_format && o->mailstore_format) {
@@ -189,8 +189,9 @@ static bool init(struct opt_reader *r, struct transport *t)
     } else if (str_starts(o->create_file, "/")) {
         o->create = CREATE_UNDER;
     } else {
-        return opt_error(r, "%.*s transport:\n  invalid value given for \"file_create\" for the "
-                            "%.*s transport: \"%.*s\"",
+        return opt_error(r,
+                         "%.*s transport:\n  invalid value given for \"file_create\" for the "
+                         "%.*s transport: \"%.*s\"",
                          STR_ARG(t->name), STR_ARG(t->name), STR_ARG(o->create_file));
     }
     o->lock_retries = o->lock_retries > 0 ? o->lock_retries : 1;
@@ -215,10 +216,11 @@ static bool size_option(struct ectx *x, const struct delivery *d, const struct e
         return true;
     }
     if (!expand_option(x, e, &s)) {
-        d->addrs->message = str_fmt(x->pool, "Expansion of \"%.*s\" (%s in %.*s transport) failed: "
-                                             "%.*s",
-                                    STR_ARG(e->text), name, STR_ARG(d->transport->name),
-                                    STR_ARG(x->error));
+        d->addrs->message =
+            str_fmt(x->pool,
+                    "Expansion of \"%.*s\" (%s in %.*s transport) failed: "
+                    "%.*s",
+                    STR_ARG(e->text), name, STR_ARG(d->transport->name), STR_ARG(x->error));
         return false;
     }
     s = str_trim(s);
@@ -242,8 +244,9 @@ static bool size_option(struct ectx *x, const struct delivery *d, const struct e
     if (str_starts(rest, "/")) {
         *no_check = str_find(rest, STR("no_check")) >= 0;
     } else if (!str_empty(rest) && !str_is(rest, "%")) {
-        d->addrs->message = str_fmt(x->pool, "Malformed value \"%.*s\" (expansion of \"%.*s\") in "
-                                             "%.*s transport",
+        d->addrs->message = str_fmt(x->pool,
+                                    "Malformed value \"%.*s\" (expansion of \"%.*s\") in "
+                                    "%.*s transport",
                                     STR_ARG(s), STR_ARG(e->text), STR_ARG(d->transport->name));
         return false;
     }
@@ -263,7 +266,7 @@ static bool plan_quota(struct ectx *x, struct delivery *d, const struct opts *o,
         !size_option(x, d, &o->mailbox_size, "mailbox_size", &unused, &f->mailbox_size) ||
         !size_option(x, d, &o->mailbox_filecount, "mailbox_filecount", &unused,
                      &f->mailbox_filecount)) {
-        transport_end_all(d, ADDR_DEFER, ERRNO_EXPANDFAIL, d->addrs->message);
+        transport_end_all(d, ADDR_DEFER, ERRNO_UNKNOWNERROR, d->addrs->message);
         return false;
     }
     if (f->warn_threshold <= -2) {
@@ -271,7 +274,7 @@ static bool plan_quota(struct ectx *x, struct delivery *d, const struct opts *o,
         f->warn_threshold = f->quota > 0 && percent < 100 ? f->quota / 100 * percent : 0;
     }
     if (!expand_bool_option(x, &o->maildir_use_size_file, false, &size_file)) {
-        transport_end_all(d, ADDR_DEFER, ERRNO_EXPANDFAIL, x->error);
+        transport_end_all(d, ADDR_DEFER, ERRNO_UNKNOWNERROR, x->error);
         return false;
     }
     f->size_file = size_file && o->maildir_format;
@@ -280,7 +283,7 @@ static bool plan_quota(struct ectx *x, struct delivery *d, const struct opts *o,
     p->text[PT_QUOTA_DIR_REGEX] = f->size_file ? o->maildir_dir_regex : STR_NONE;
     if (!str_unset(o->quota_directory.text) &&
         !expand_option(x, &o->quota_directory, &p->text[PT_QUOTA_DIR])) {
-        transport_end_all(d, ADDR_DEFER, ERRNO_EXPANDFAIL, x->error);
+        transport_end_all(d, ADDR_DEFER, ERRNO_UNKNOWNERROR, x->error);
         return false;
     }
     return true;
@@ -309,15 +312,17 @@ static bool find_path(struct ectx *x, struct delivery *d, const struct opts *o, 
     if (str_unset(e->text)) {
         if (!redirected) {
             return end(d, ERRNO_MISSINGFILE,
-                       str_fmt(x->pool, "Mandatory file or directory option missing from %.*s "
-                                        "transport",
+                       str_fmt(x->pool,
+                               "Mandatory file or directory option missing from %.*s "
+                               "transport",
                                STR_ARG(d->transport->name)));
         }
         *path = a->pipe_file;
     } else if (!expand_option(x, e, path)) {
-        return end(d, ERRNO_EXPANDFAIL,
-                   str_fmt(x->pool, "Expansion of \"%.*s\" (file or directory name for %.*s "
-                                    "transport) failed: %.*s",
+        return end(d, ERRNO_UNKNOWNERROR,
+                   str_fmt(x->pool,
+                           "Expansion of \"%.*s\" (file or directory name for %.*s "
+                           "transport) failed: %.*s",
                            STR_ARG(e->text), STR_ARG(d->transport->name), STR_ARG(x->error)));
     }
     while (*directory && path->len > 1 && str_ends(*path, STR("/"))) {
@@ -362,13 +367,14 @@ static bool plan_path(struct ectx *x, struct delivery *d, const struct opts *o, 
     }
     if (path.tainted) {
         return end(d, ERRNO_TAINT,
-                   str_fmt(x->pool, "Tainted '%.*s' (file or directory name for %.*s transport) "
-                                    "not permitted",
+                   str_fmt(x->pool,
+                           "Tainted '%.*s' (file or directory name for %.*s transport) "
+                           "not permitted",
                            STR_ARG(path), STR_ARG(d->transport->name)));
     }
     p->text[PT_PATH] = path;
-    p->f.kind = !directory           ? PLAN_MBOX
-                : o->maildir_format  ? PLAN_MAILDIR
+    p->f.kind = !directory            ? PLAN_MBOX
+                : o->maildir_format   ? PLAN_MAILDIR
                 : o->mailstore_format ? PLAN_MAILSTORE
                                       : PLAN_DIRECTORY;
     return true;
@@ -384,11 +390,12 @@ static bool name_option(struct ectx *x, struct delivery *d, const struct etext *
         return true;
     }
     *out = STR_NONE;
-    return x->forced_fail || end(d, ERRNO_EXPANDFAIL,
-                                 str_fmt(x->pool, "Expansion of \"%.*s\" (%s for %.*s transport) "
-                                                  "failed: %.*s",
-                                         STR_ARG(e->text), name, STR_ARG(d->transport->name),
-                                         STR_ARG(x->error)));
+    return x->forced_fail ||
+           end(d, ERRNO_UNKNOWNERROR,
+               str_fmt(x->pool,
+                       "Expansion of \"%.*s\" (%s for %.*s transport) "
+                       "failed: %.*s",
+                       STR_ARG(e->text), name, STR_ARG(d->transport->name), STR_ARG(x->error)));
 }
 
 /* The printing characters but slashes; a colon comes before a letter or digit. */
@@ -413,13 +420,12 @@ static struct str end_line(struct pool *pool, struct str s)
     return str_empty(s) || str_ends(s, STR("\n")) ? s : STR_CAT(pool, s, STR("\n"));
 }
 
-static bool plan_mailstore(struct ectx *x, struct delivery *d, const struct opts *o,
-                           struct plan *p)
+static bool plan_mailstore(struct ectx *x, struct delivery *d, const struct opts *o, struct plan *p)
 {
     struct str before = STR_NONE, after = STR_NONE;
     struct buf b;
-    p->text[PT_NAME] = STR_CAT(x->pool, d->msg->id,
-                               str_fmt(x->pool, "-%lx", (unsigned long)time_monotonic_ms()));
+    p->text[PT_NAME] =
+        STR_CAT(x->pool, d->msg->id, str_fmt(x->pool, "-%lx", (unsigned long)time_monotonic_ms()));
     d->mailstore_basename = p->text[PT_NAME];
     if (!name_option(x, d, &o->mailstore_prefix, "mailstore_prefix", &before) ||
         !name_option(x, d, &o->mailstore_suffix, "mailstore_suffix", &after)) {
@@ -438,6 +444,22 @@ static bool plan_mailstore(struct ectx *x, struct delivery *d, const struct opts
     return true;
 }
 
+/*
+ * The name in a maildir follows from the message, the transport and the recipient: a delivery that
+ * is repeated, because its end could not be noted before a crash, puts the same file in place again.
+ */
+static struct str maildir_name(const struct delivery *d)
+{
+    const struct message *m = d->msg;
+    struct str key = STR_CAT(d->pool, d->transport->name, STR(" "), d->addrs->unique);
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (uint32_t i = 0; i < key.len; i++) {
+        h = (h ^ (unsigned char)key.p[i]) * 1099511628211u;
+    }
+    return str_fmt(d->pool, "%lld.M%.*sR%016llx", (long long)m->received.tv_sec, STR_ARG(m->id),
+                   (unsigned long long)h);
+}
+
 static bool plan_names(struct ectx *x, struct delivery *d, const struct opts *o, struct plan *p)
 {
     p->text[PT_HOST] = core_settings(x->conf)->primary_hostname;
@@ -449,6 +471,7 @@ static bool plan_names(struct ectx *x, struct delivery *d, const struct opts *o,
         d->msg->size = real;
         p->text[PT_TAG] = clean_tag(x->pool, tag);
         p->text[PT_FOLDER_REGEX] = o->folder_regex;
+        p->text[PT_NAME] = maildir_name(d);
         return ok;
     }
     if (p->f.kind == PLAN_MAILSTORE) {
@@ -459,7 +482,7 @@ static bool plan_names(struct ectx *x, struct delivery *d, const struct opts *o,
         bool ok = name_option(x, d, &o->directory_file, "directory_file", &p->text[PT_NAME]);
         d->inode = STR_NONE;
         return ok && (!str_empty(p->text[PT_NAME]) ||
-                      end(d, ERRNO_EXPANDFAIL, STR("directory_file expanded to nothing")));
+                      end(d, ERRNO_UNKNOWNERROR, STR("directory_file expanded to nothing")));
     }
     return true;
 }
@@ -502,9 +525,10 @@ static bool prefix_and_suffix(struct ectx *x, struct delivery *d, const struct o
     *prefix = *suffix = STR("");
     if ((!str_unset(o->message_prefix.text) && !expand_option(x, &o->message_prefix, prefix)) ||
         (!str_unset(o->message_suffix.text) && !expand_option(x, &o->message_suffix, suffix))) {
-        return end(d, ERRNO_EXPANDFAIL,
-                   str_fmt(x->pool, "Expansion of message_prefix or message_suffix for %.*s "
-                                    "transport failed: %.*s",
+        return end(d, ERRNO_UNKNOWNERROR,
+                   str_fmt(x->pool,
+                           "Expansion of message_prefix or message_suffix for %.*s "
+                           "transport failed: %.*s",
                            STR_ARG(d->transport->name), STR_ARG(x->error)));
     }
     if (o->use_bsmtp) {
@@ -520,8 +544,8 @@ static void warn(struct ectx *x, struct delivery *d, const struct opts *o, const
 {
     struct str text;
     int64_t limit = p->f.warn_threshold;
-    if (limit <= 0 || r->f.outcome != ADDR_OK || r->f.size_before < 0 ||
-        r->f.size_before > limit || r->f.size_after <= limit) {
+    if (limit <= 0 || r->f.outcome != ADDR_OK || r->f.size_before < 0 || r->f.size_before > limit ||
+        r->f.size_after <= limit) {
         return;
     }
     if (!expand_option(x, &o->quota_warn_message, &text)) {

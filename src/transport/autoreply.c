@@ -13,8 +13,8 @@
 enum { FILE_MAX = 16 * 1024 * 1024, REPLY_MAX = 128 * 1024 * 1024 };
 
 struct opts {
-    struct etext bcc, cc, file, from, headers, log, never_mail, once, once_repeat, reply_to, subject,
-        text, to;
+    struct etext bcc, cc, file, from, headers, log, never_mail, once, once_repeat, reply_to,
+        subject, text, to;
     int mode;
     int once_file_size;
     bool file_expand, file_optional, return_message;
@@ -92,8 +92,9 @@ static bool value(struct reply *y, const struct etext *e, bool header, struct st
     }
     if (header && !acceptable(*out, false)) {
         return end(y, ADDR_DEFER, ERRNO_EXPANDFAIL,
-                   str_fmt(x->pool, "Expansion of \"%.*s\" in %.*s transport contains non-printing "
-                                    "character",
+                   str_fmt(x->pool,
+                           "Expansion of \"%.*s\" in %.*s transport contains non-printing "
+                           "character",
                            STR_ARG(e->text), STR_ARG(y->d->transport->name)));
     }
     return true;
@@ -103,24 +104,20 @@ static bool values(struct reply *y)
 {
     const struct opts *o = y->o;
     struct str repeat;
-    if (!value(y, &o->from, true, &y->from) ||
-        !value(y, &o->reply_to, true, &y->reply_to) ||
+    if (!value(y, &o->from, true, &y->from) || !value(y, &o->reply_to, true, &y->reply_to) ||
         !value(y, &o->to, true, &y->to) || !value(y, &o->cc, true, &y->cc) ||
-        !value(y, &o->bcc, true, &y->bcc) ||
-        !value(y, &o->subject, true, &y->subject) ||
-        !value(y, &o->headers, false, &y->headers) ||
-        !value(y, &o->text, false, &y->text) ||
-        !value(y, &o->file, false, &y->file) ||
-        !value(y, &o->log, false, &y->log) ||
-        !value(y, &o->once, false, &y->once) ||
-        !value(y, &o->once_repeat, false, &repeat)) {
+        !value(y, &o->bcc, true, &y->bcc) || !value(y, &o->subject, true, &y->subject) ||
+        !value(y, &o->headers, false, &y->headers) || !value(y, &o->text, false, &y->text) ||
+        !value(y, &o->file, false, &y->file) || !value(y, &o->log, false, &y->log) ||
+        !value(y, &o->once, false, &y->once) || !value(y, &o->once_repeat, false, &repeat)) {
         return false;
     }
     y->once_repeat = str_empty(str_trim(repeat)) ? 0 : time_interval(str_trim(repeat));
     if (y->once_repeat < 0) {
         return end(y, ADDR_DEFER, ERRNO_EXPANDFAIL,
-                   str_fmt(y->x->pool, "Invalid time value \"%.*s\" for \"once_repeat\" in %.*s "
-                                       "transport",
+                   str_fmt(y->x->pool,
+                           "Invalid time value \"%.*s\" for \"once_repeat\" in %.*s "
+                           "transport",
                            STR_ARG(repeat), STR_ARG(y->d->transport->name)));
     }
     return true;
@@ -130,7 +127,7 @@ static bool values(struct reply *y)
 
 struct picked {
     struct reply *y;
-    struct buf all; /* addresses, separated by commas */
+    struct buf all;  /* addresses, separated by commas */
     struct buf text; /* the same for one header */
 };
 
@@ -233,8 +230,8 @@ static void write_log(struct reply *y, const char *note)
     }
     p.text[PT_PATH] = y->log;
     p.text[PT_LEAD] =
-        STR_CAT(pool, time_log(pool, time_now(), false, false, false), STR("\n"),
-                str_c(note), log_field(pool, "From: ", y->from), log_field(pool, "To: ", y->to),
+        STR_CAT(pool, time_log(pool, time_now(), false, false, false), STR("\n"), str_c(note),
+                log_field(pool, "From: ", y->from), log_field(pool, "To: ", y->to),
                 log_field(pool, "Cc: ", y->cc), log_field(pool, "Bcc: ", y->bcc),
                 log_field(pool, "Subject: ", y->subject), STR("\n"));
     if (!run_file_plan(y, &p, &r)) {
@@ -274,8 +271,9 @@ static bool file_text(struct reply *y, struct str *out)
         if (fd < 0) {
             return y->o->file_optional ||
                    end(y, ADDR_DEFER, errno,
-                       str_fmt(pool, "Failed to open file %.*s when sending message from %.*s "
-                                     "transport: %s",
+                       str_fmt(pool,
+                               "Failed to open file %.*s when sending message from %.*s "
+                               "transport: %s",
                                STR_ARG(y->file), STR_ARG(y->d->transport->name), strerror(errno)));
         }
         bool read = read_all(pool, fd, &data);
@@ -378,9 +376,8 @@ static struct str reply_body(struct reply *y, struct str file)
         buf_addc(&b, '\n');
     }
     if (y->o->return_message) {
-        struct transport_writer w = {.flags = transport_flags(y->d->transport),
-                                     .put = gather,
-                                     .closure = &b};
+        struct transport_writer w = {
+            .flags = transport_flags(y->d->transport), .put = gather, .closure = &b};
         buf_addz(&b, "\n------ This is a copy of the message, including all the headers.\n"
                      "------\n\n");
         transport_write_message(y->x, y->d, &w);

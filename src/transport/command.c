@@ -83,8 +83,8 @@ void command_environment(struct ectx *x, const struct delivery *d, struct str pa
     set(x, env, "PATH", path);
     if (one) {
         const struct address *rcpt = a->kind == AK_NORMAL || !a->parent ? a : a->parent;
-        set(x, env, "RECIPIENT", STR_CAT(x->pool, a->prefix, rcpt->local_part, a->suffix, STR("@"),
-                                         rcpt->domain));
+        set(x, env, "RECIPIENT",
+            STR_CAT(x->pool, a->prefix, rcpt->local_part, a->suffix, STR("@"), rcpt->domain));
     }
     set(x, env, "QUALIFY_DOMAIN", s->qualify_domain);
     set(x, env, "SENDER", d->msg->sender);

@@ -44,8 +44,8 @@ enum plan_kind {
     PLAN_DIRECTORY, /* one file for each message */
     PLAN_MAILSTORE,
     PLAN_PIPE,
-    PLAN_ONCE,  /* autoreply: was this recipient written to, or note that it was */
-    PLAN_LOG,   /* autoreply: a line for its log file */
+    PLAN_ONCE, /* autoreply: was this recipient written to, or note that it was */
+    PLAN_LOG,  /* autoreply: a line for its log file */
 };
 
 /* Numbers and switches of a plan; copied as they are between processes of the same program. */
@@ -78,10 +78,10 @@ enum plan_text {
     PT_TAIL,
     PT_CHECK, /* check_string and escape_string for the body */
     PT_ESCAPE,
-    PT_PATH,  /* mailbox file, or directory */
+    PT_PATH,         /* mailbox file, or directory */
     PT_CREATE_UNDER, /* directories are created below this only; unset: anywhere */
-    PT_NAME,  /* for a new file; INODE_MARK stands for its inode */
-    PT_TAG,   /* of maildir */
+    PT_NAME, /* for a new file; INODE_MARK stands for its inode; of maildir: without host and tag */
+    PT_TAG,  /* of maildir */
     PT_FOLDER_REGEX,
     PT_QUOTA_DIR,
     PT_QUOTA_SIZE_REGEX,
@@ -100,7 +100,7 @@ struct plan {
     struct plan_facts f;
     struct str text[PLAN_TEXTS];
     struct strvec argv, env; /* of pipes */
-    int fd;                          /* of the body, -1: none */
+    int fd;                  /* of the body, -1: none */
 };
 
 /* What came of it. */

@@ -18,10 +18,12 @@ struct lmtp_options {
 #define O(field) offsetof(struct lmtp_options, field)
 
 static const struct option rows[] = {
-    {"batch_id", OPT_EXPAND, O(batch_id), NULL, "deliveries whose expansions agree share a batch", NULL, NULL},
+    {"batch_id", OPT_EXPAND, O(batch_id), NULL, "deliveries whose expansions agree share a batch",
+     NULL, NULL},
     {"batch_max", OPT_INT, O(batch_max), "1", "addresses in one delivery at most", NULL, NULL},
     {"command", OPT_UNSUPPORTED, 0, NULL, NULL, NULL, NULL},
-    {"ignore_quota", OPT_BOOL, O(ignore_quota), "false", "IGNOREQUOTA is added to RCPT", NULL, NULL},
+    {"ignore_quota", OPT_BOOL, O(ignore_quota), "false", "IGNOREQUOTA is added to RCPT", NULL,
+     NULL},
     {"socket", OPT_EXPAND, O(socket), NULL, "path of the Unix socket", NULL, NULL},
     {"timeout", OPT_TIME, O(timeout), "5m", "how long a reply is awaited", NULL, NULL},
     {0},
@@ -33,7 +35,7 @@ static bool socket_path(struct ectx *x, struct delivery *d, const struct lmtp_op
 {
     if (!expand_option(x, &o->socket, path)) {
         smtp_end_pending(
-            d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
+            d, ADDR_DEFER, ERRNO_UNKNOWNERROR, 0,
             str_fmt(x->pool,
                     "Expansion of \"%.*s\" (socket setting for %.*s transport) failed: %.*s",
                     STR_ARG(o->socket.text), STR_ARG(d->transport->name), STR_ARG(x->error)));

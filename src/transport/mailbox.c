@@ -93,7 +93,8 @@ static bool may_create(const struct plan *p, struct str path)
 {
     struct str under = p->text[PT_CREATE_UNDER];
     return !p->f.forbid_create &&
-           (str_unset(under) || (path.len > under.len && str_eq(str_sub(path, 0, under.len), under)));
+           (str_unset(under) ||
+            (path.len > under.len && str_eq(str_sub(path, 0, under.len), under)));
 }
 
 int plan_make_directories(struct pool *pool, const struct plan *p, struct str path, bool whole)
@@ -166,10 +167,11 @@ static bool take_lock_file(struct mailbox_file *b)
             int e = errno;
             const char *what = b->lock;
             b->lock = NULL;
-            result_set(b->r, ADDR_DEFER, e, "creating lock file hitching post %s.%.*s.%08x.%08x "
-                                            "(euid=%u egid=%u)",
-                       what, STR_ARG(b->p->text[PT_HOST]), (unsigned)time(NULL),
-                       (unsigned)getpid(), (unsigned)geteuid(), (unsigned)getegid());
+            result_set(b->r, ADDR_DEFER, e,
+                       "creating lock file hitching post %s.%.*s.%08x.%08x "
+                       "(euid=%u egid=%u)",
+                       what, STR_ARG(b->p->text[PT_HOST]), (unsigned)time(NULL), (unsigned)getpid(),
+                       (unsigned)geteuid(), (unsigned)getegid());
             return false;
         }
         break_old_lock(b);
@@ -212,13 +214,13 @@ static bool check_existing(struct mailbox_file *b)
                                    : "is not a regular file");
     }
     if (f->check_owner && st->st_uid != f->uid) {
-        result_set(b->r, ADDR_DEFER, ERRNO_BADUGID, "mailbox %s has wrong uid (%u != %u)",
-                   b->path, (unsigned)st->st_uid, f->uid);
+        result_set(b->r, ADDR_DEFER, ERRNO_BADUGID, "mailbox %s has wrong uid (%u != %u)", b->path,
+                   (unsigned)st->st_uid, f->uid);
         return false;
     }
     if (f->check_group && st->st_gid != f->gid) {
-        result_set(b->r, ADDR_DEFER, ERRNO_BADUGID, "mailbox %s has wrong gid (%u != %u)",
-                   b->path, (unsigned)st->st_gid, f->gid);
+        result_set(b->r, ADDR_DEFER, ERRNO_BADUGID, "mailbox %s has wrong gid (%u != %u)", b->path,
+                   (unsigned)st->st_gid, f->gid);
         return false;
     }
     if (st->st_nlink > 1 && S_ISREG(st->st_mode)) {
@@ -246,8 +248,8 @@ static bool check_existing(struct mailbox_file *b)
 static bool open_existing(struct mailbox_file *b)
 {
     struct stat now;
-    int flags = O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC |
-                (S_ISFIFO(b->st.st_mode) ? O_NONBLOCK : 0);
+    int flags =
+        O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC | (S_ISFIFO(b->st.st_mode) ? O_NONBLOCK : 0);
     b->fd = open(b->path, flags);
     if (b->fd < 0) {
         if (errno == ENXIO) {
@@ -263,8 +265,9 @@ static bool open_existing(struct mailbox_file *b)
     if (fstat(b->fd, &now) < 0 || now.st_ino != b->st.st_ino || now.st_dev != b->st.st_dev ||
         now.st_uid != b->st.st_uid || (now.st_mode & S_IFMT) != (b->st.st_mode & S_IFMT)) {
         b->r->f.freeze = true;
-        result_set(b->r, ADDR_DEFER, ERRNO_INODECHANGED, "opened mailbox %s inode number changed "
-                                                         "from %lu to %lu",
+        result_set(b->r, ADDR_DEFER, ERRNO_INODECHANGED,
+                   "opened mailbox %s inode number changed "
+                   "from %lu to %lu",
                    b->path, (unsigned long)b->st.st_ino, (unsigned long)now.st_ino);
         return false;
     }
@@ -382,14 +385,14 @@ static bool lock_once(const struct mailbox_file *b)
     if (S_ISFIFO(b->st.st_mode)) {
         return true;
     }
-    if (f->use_fcntl && (f->lock_fcntl_timeout > 0
-                             ? with_timer(f->lock_fcntl_timeout, fcntl_wait, b->fd)
-                             : fcntl_try(b->fd)) < 0) {
+    if (f->use_fcntl &&
+        (f->lock_fcntl_timeout > 0 ? with_timer(f->lock_fcntl_timeout, fcntl_wait, b->fd)
+                                   : fcntl_try(b->fd)) < 0) {
         return false;
     }
-    if (f->use_flock && (f->lock_flock_timeout > 0
-                             ? with_timer(f->lock_flock_timeout, flock_wait, b->fd)
-                             : flock(b->fd, LOCK_EX | LOCK_NB)) < 0) {
+    if (f->use_flock &&
+        (f->lock_flock_timeout > 0 ? with_timer(f->lock_flock_timeout, flock_wait, b->fd)
+                                   : flock(b->fd, LOCK_EX | LOCK_NB)) < 0) {
         return false;
     }
     return true;
@@ -462,8 +465,8 @@ void mbox_run(const struct plan *p, struct plan_result *r)
     if (plan_make_directories(r->pool, p, path, false) < 0 && !p->f.file_must_exist) {
         ptrdiff_t slash = str_rchr(path, '/');
         int e = errno;
-        result_set(r, ADDR_DEFER, e, "failed to create directories for %.*s: %s", (int)slash, b.path,
-                   strerror(e));
+        result_set(r, ADDR_DEFER, e, "failed to create directories for %.*s: %s", (int)slash,
+                   b.path, strerror(e));
         return;
     }
     if (p->f.use_lockfile && !take_lock_file(&b)) {

@@ -2,7 +2,8 @@
  * Deliveries that make a new file: maildir, one file in a directory, mailstore.
  *
  * A message is written under a temporary name, synced and renamed, so that no reader ever sees a
- * part of it.
+ * part of it. In a maildir its last name is the same each time it is delivered (plan_names()): what
+ * was delivered before a crash that kept it from being noted is replaced, not doubled.
  */
 #include "transport/internal.h"
 
@@ -36,8 +37,7 @@ static bool failed(struct plan_result *r, const char *what, struct str path)
 /* Creates a file under its temporary name; -1 with errno. */
 static int create(struct pool *pool, const struct plan *p, struct str path)
 {
-    int fd = open(str_cstr(pool, path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                  (mode_t)p->f.mode);
+    int fd = open(str_cstr(pool, path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)p->f.mode);
     if (fd >= 0 && fchmod(fd, (mode_t)p->f.mode) < 0) {
         int e = errno;
         close(fd);
@@ -58,8 +58,7 @@ static struct str quota_root(struct pool *pool, const struct plan *p)
     if (!str_unset(p->text[PT_QUOTA_DIR])) {
         return p->text[PT_QUOTA_DIR];
     }
-    if (p->f.kind == PLAN_MAILDIR &&
-        stat(STR_CAT(pool, dir, STR("/maildirfolder")).p, &st) == 0) {
+    if (p->f.kind == PLAN_MAILDIR && stat(STR_CAT(pool, dir, STR("/maildirfolder")).p, &st) == 0) {
         ptrdiff_t slash = str_rchr(dir, '/');
         return slash > 0 ? str_sub(dir, 0, (size_t)slash) : dir;
     }
@@ -153,16 +152,15 @@ static bool make_folders(const struct plan *p, struct plan_result *r)
     return true;
 }
 
-/* Opens tmp/<name>; *name is unique. */
-static int open_temporary(const struct plan *p, struct plan_result *r, struct str *name,
-                          struct str *path)
+/* Opens a new file in tmp/. */
+static int open_temporary(const struct plan *p, struct plan_result *r, struct str *path)
 {
     for (int i = 0;; i++) {
         struct timespec now = time_now();
-        *name = str_fmt(r->pool, "%lld.H%luP%ld.%.*s", (long long)now.tv_sec,
-                        (unsigned long)now.tv_nsec / 1000, (long)getpid(),
-                        STR_ARG(p->text[PT_HOST]));
-        *path = STR_CAT(r->pool, p->text[PT_PATH], STR("/tmp/"), *name);
+        struct str name =
+            str_fmt(r->pool, "%lld.H%luP%ld.%.*s", (long long)now.tv_sec,
+                    (unsigned long)now.tv_nsec / 1000, (long)getpid(), STR_ARG(p->text[PT_HOST]));
+        *path = STR_CAT(r->pool, p->text[PT_PATH], STR("/tmp/"), name);
         int fd = create(r->pool, p, *path);
         if (fd >= 0 || errno != EEXIST || i + 1 >= p->f.maildir_retries) {
             return fd;
@@ -172,10 +170,11 @@ static int open_temporary(const struct plan *p, struct plan_result *r, struct st
 }
 
 /* The name in new/: with its tag, unless that is too long. */
-static struct str final_name(const struct plan *p, struct plan_result *r, struct str name)
+static struct str final_name(const struct plan *p, struct plan_result *r)
 {
     struct str tag = p->text[PT_TAG];
-    struct str plain = STR_CAT(r->pool, p->text[PT_PATH], STR("/new/"), name);
+    struct str plain = STR_CAT(r->pool, p->text[PT_PATH], STR("/new/"), p->text[PT_NAME], STR("."),
+                               p->text[PT_HOST]);
     if (str_empty(tag)) {
         return plain;
     }
@@ -186,15 +185,15 @@ static struct str final_name(const struct plan *p, struct plan_result *r, struct
 
 static void maildir_write(const struct plan *p, struct plan_result *r)
 {
-    struct str name, path;
-    int fd = open_temporary(p, r, &name, &path);
+    struct str path;
+    int fd = open_temporary(p, r, &path);
     if (fd < 0) {
         failed(r, "while creating file", path);
         return;
     }
     bool ok = plan_write_file(p, fd, path, r);
     close(fd);
-    struct str final = ok ? final_name(p, r, name) : path;
+    struct str final = ok ? final_name(p, r) : path;
     if (ok && rename(str_cstr(r->pool, path), str_cstr(r->pool, final)) < 0) {
         ok = failed(r, "while renaming a file to", final);
     }
@@ -241,9 +240,9 @@ void directory_run(const struct plan *p, struct plan_result *r)
     if (!make_directory(p, r) || !within_quota(p, r, &none)) {
         return;
     }
-    struct str path = STR_CAT(r->pool, p->text[PT_PATH],
-                              str_fmt(r->pool, "/temp.%ld.%.*s", (long)getpid(),
-                                      STR_ARG(p->text[PT_HOST])));
+    struct str path =
+        STR_CAT(r->pool, p->text[PT_PATH],
+                str_fmt(r->pool, "/temp.%ld.%.*s", (long)getpid(), STR_ARG(p->text[PT_HOST])));
     int fd = create(r->pool, p, path);
     if (fd < 0) {
         failed(r, "while creating file", path);
@@ -275,8 +274,8 @@ void mailstore_run(const struct plan *p, struct plan_result *r)
         return;
     }
     struct str base = STR_CAT(r->pool, p->text[PT_PATH], STR("/"), p->text[PT_NAME]);
-    struct str tmp = STR_CAT(r->pool, base, STR(".tmp")),
-               msg = STR_CAT(r->pool, base, STR(".msg")), env = p->text[PT_ENVELOPE];
+    struct str tmp = STR_CAT(r->pool, base, STR(".tmp")), msg = STR_CAT(r->pool, base, STR(".msg")),
+               env = p->text[PT_ENVELOPE];
     int fd = create(r->pool, p, tmp);
     if (fd < 0) {
         failed(r, "while creating file", tmp);

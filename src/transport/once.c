@@ -137,8 +137,8 @@ void once_run(const struct plan *p, struct plan_result *r)
 void append_line_run(const struct plan *p, struct plan_result *r)
 {
     struct str path = p->text[PT_PATH], text = p->text[PT_LEAD];
-    int fd = open(str_cstr(r->pool, path), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
-                  (mode_t)p->f.mode);
+    int fd =
+        open(str_cstr(r->pool, path), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, (mode_t)p->f.mode);
     if (fd < 0 || write_all(fd, text.p, text.len) < 0) {
         int e = errno;
         result_set(r, ADDR_DEFER, e, "Failed to open or write log file %.*s: %s", STR_ARG(path),

@@ -38,8 +38,8 @@ static const struct option options[] = {
     {"batch_id", OPT_EXPAND, O(batch_id), NULL, "addresses with the same text share a delivery",
      NULL, NULL},
     {"batch_max", OPT_INT, O(batch_max), "1", "addresses that may share a delivery", NULL, NULL},
-    {"check_string", OPT_STRING, O(check_string), NULL,
-     "what is replaced at the start of a line", NULL, NULL},
+    {"check_string", OPT_STRING, O(check_string), NULL, "what is replaced at the start of a line",
+     NULL, NULL},
     {"command", OPT_STRING, O(command), NULL, "the command, its arguments expanded one by one",
      NULL, NULL},
     {"environment", OPT_EXPAND, O(environment), NULL, "list of NAME=value for the command", NULL,
@@ -137,8 +137,9 @@ static bool init(struct opt_reader *r, struct transport *t)
                          STR_ARG(name));
     }
     if (o->use_shell && (o->restrict_to_path || !str_unset(o->allow_commands.text))) {
-        return opt_error(r, "%.*s transport:\n  both allow_commands (or restrict_to_path) and "
-                            "use_shell are set",
+        return opt_error(r,
+                         "%.*s transport:\n  both allow_commands (or restrict_to_path) and "
+                         "use_shell are set",
                          STR_ARG(name));
     }
     if (o->use_bsmtp) {
@@ -178,9 +179,9 @@ static bool add_argument(struct ectx *x, struct delivery *d, const struct opts *
         for (const struct address *a = d->addrs; a; a = a->next) {
             s = transport_rcpt(x->pool, a, d->transport->rcpt_include_affixes);
             if (s.tainted) {
-                return end(d, ADDR_FAIL, ERRNO_UNKNOWNERROR,
-                           str_fmt(x->pool, "tainted element '%.*s' from $pipe_addresses",
-                                   STR_ARG(s)));
+                return end(
+                    d, ADDR_FAIL, ERRNO_UNKNOWNERROR,
+                    str_fmt(x->pool, "tainted element '%.*s' from $pipe_addresses", STR_ARG(s)));
             }
             strvec_push(argv, s);
         }
@@ -192,8 +193,9 @@ static bool add_argument(struct ectx *x, struct delivery *d, const struct opts *
     }
     if (!expand_option(x, e, &s)) {
         return end(d, ADDR_DEFER, 0,
-                   str_fmt(x->pool, "Expansion of \"%.*s\" from command \"%.*s\" in %.*s failed: "
-                                    "%.*s",
+                   str_fmt(x->pool,
+                           "Expansion of \"%.*s\" from command \"%.*s\" in %.*s failed: "
+                           "%.*s",
                            STR_ARG(e->text), STR_ARG(o->command), STR_ARG(where(x, d)),
                            STR_ARG(x->error)));
     }
@@ -232,7 +234,7 @@ static bool permitted(struct ectx *x, struct delivery *d, const struct opts *o, 
     bool listed = false, has_list = !str_unset(o->allow_commands.text);
     if (has_list) {
         if (!expand_option(x, &o->allow_commands, &list)) {
-            return end(d, ADDR_DEFER, ERRNO_EXPANDFAIL,
+            return end(d, ADDR_DEFER, 0,
                        str_fmt(x->pool, "failed to expand string \"%.*s\" for %.*s: %.*s",
                                STR_ARG(o->allow_commands.text), STR_ARG(where(x, d)),
                                STR_ARG(x->error)));
@@ -244,14 +246,14 @@ static bool permitted(struct ectx *x, struct delivery *d, const struct opts *o, 
     }
     if (o->restrict_to_path && str_chr(name, '/') >= 0) {
         return end(d, ADDR_FAIL, 0,
-                   str_fmt(x->pool, "\"/\" found in \"%.*s\" (command for %.*s) - failed for "
-                                    "security reasons",
+                   str_fmt(x->pool,
+                           "\"/\" found in \"%.*s\" (command for %.*s) - failed for "
+                           "security reasons",
                            STR_ARG(name), STR_ARG(where(x, d))));
     }
-    return o->restrict_to_path ||
-           end(d, ADDR_FAIL, 0,
-               str_fmt(x->pool, "\"%.*s\" command not permitted by %.*s", STR_ARG(name),
-                       STR_ARG(where(x, d))));
+    return o->restrict_to_path || end(d, ADDR_FAIL, 0,
+                                      str_fmt(x->pool, "\"%.*s\" command not permitted by %.*s",
+                                              STR_ARG(name), STR_ARG(where(x, d))));
 }
 
 /* Completes a name without slash from the directories of path. */
@@ -280,7 +282,7 @@ static bool shell_line(struct ectx *x, struct delivery *d, const struct opts *o,
 {
     struct str line = d->address_pipe;
     if (own && !expand_option(x, &o->shell, &line)) {
-        return end(d, ADDR_DEFER, ERRNO_EXPANDFAIL,
+        return end(d, ADDR_DEFER, 0,
                    str_fmt(x->pool, "Expansion of command \"%.*s\" in %.*s failed: %.*s",
                            STR_ARG(o->command), STR_ARG(where(x, d)), STR_ARG(x->error)));
     }
@@ -336,7 +338,7 @@ static bool make_environment(struct ectx *x, struct delivery *d, const struct op
         return true;
     }
     if (!expand_option(x, &o->environment, &list)) {
-        return end(d, ADDR_DEFER, ERRNO_EXPANDFAIL,
+        return end(d, ADDR_DEFER, 0,
                    str_fmt(x->pool, "failed to expand string \"%.*s\" for %.*s: %.*s",
                            STR_ARG(o->environment.text), STR_ARG(where(x, d)), STR_ARG(x->error)));
     }
@@ -386,8 +388,9 @@ static void judge_signal(struct ectx *x, struct delivery *d, const struct opts *
         d->addrs->special_action = STR("freeze");
     }
     transport_end_all(d, o->freeze_signal ? ADDR_DEFER : ADDR_FAIL, 0,
-                      str_fmt(x->pool, "Child process of %.*s (running command \"%.*s\") was "
-                                       "terminated by signal %d (%s)",
+                      str_fmt(x->pool,
+                              "Child process of %.*s (running command \"%.*s\") was "
+                              "terminated by signal %d (%s)",
                               STR_ARG(where(x, d)), STR_ARG(command), sig, word ? word : ""));
 }
 
@@ -396,12 +399,11 @@ static void judge_code(struct ectx *x, struct delivery *d, const struct opts *o,
 {
     const char *text = meaning(code);
     struct pool *pool = x->pool;
-    struct str reason =
-        text ? str_fmt(pool, " (could mean %s)", text)
-        : code > 128 && strsignal(code - 128)
-            ? str_fmt(pool, " (could mean shell command ended by signal %d (%s))", code - 128,
-                      strsignal(code - 128))
-            : STR("");
+    struct str reason = text ? str_fmt(pool, " (could mean %s)", text)
+                        : code > 128 && strsignal(code - 128)
+                            ? str_fmt(pool, " (could mean shell command ended by signal %d (%s))",
+                                      code - 128, strsignal(code - 128))
+                            : STR("");
     bool frozen = code == EXEC_FAILED && o->freeze_exec_fail;
     bool later = frozen || is_temporary(pool, o, code);
     if (frozen) {
@@ -474,9 +476,10 @@ static bool prefix_and_suffix(struct ectx *x, struct delivery *d, const struct o
     *prefix = *suffix = STR("");
     if ((!str_unset(o->message_prefix.text) && !expand_option(x, &o->message_prefix, prefix)) ||
         (!str_unset(o->message_suffix.text) && !expand_option(x, &o->message_suffix, suffix))) {
-        return end(d, ADDR_DEFER, ERRNO_EXPANDFAIL,
-                   str_fmt(x->pool, "Expansion of message_prefix or message_suffix for %.*s "
-                                    "failed: %.*s",
+        return end(d, ADDR_DEFER, 0,
+                   str_fmt(x->pool,
+                           "Expansion of message_prefix or message_suffix for %.*s "
+                           "failed: %.*s",
                            STR_ARG(where(x, d)), STR_ARG(x->error)));
     }
     if (o->use_bsmtp) {
@@ -509,14 +512,14 @@ static void deliver(struct ectx *x, struct delivery *d)
     struct str prefix, suffix, path, command;
     plan_facts(d, o, &p);
     if (!expand_option(x, &o->path, &path)) {
-        end(d, ADDR_DEFER, ERRNO_EXPANDFAIL,
+        end(d, ADDR_DEFER, 0,
             str_fmt(x->pool, "failed to expand string \"%.*s\" for %.*s: %.*s",
                     STR_ARG(o->path.text), STR_ARG(where(x, d)), STR_ARG(x->error)));
         return;
     }
     if (!make_command(x, d, o, path, &p.argv, &command) ||
-        !make_environment(x, d, o, path, &p.env) ||
-        !prefix_and_suffix(x, d, o, &prefix, &suffix) || !plan_begin(x, d, &p, prefix, suffix)) {
+        !make_environment(x, d, o, path, &p.env) || !prefix_and_suffix(x, d, o, &prefix, &suffix) ||
+        !plan_begin(x, d, &p, prefix, suffix)) {
         return;
     }
     plan_execute(x, d, &p, &r);

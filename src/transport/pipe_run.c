@@ -156,8 +156,7 @@ static int start(struct run *u, struct pool *pool)
         .set_ids = geteuid() == 0,
         .uid = p->f.uid,
         .gid = p->f.gid,
-        .initgroups =
-            str_unset(p->text[PT_LOGIN]) ? NULL : str_cstr(pool, p->text[PT_LOGIN]),
+        .initgroups = str_unset(p->text[PT_LOGIN]) ? NULL : str_cstr(pool, p->text[PT_LOGIN]),
         .umask = (mode_t)p->f.umask,
         .stdin_fd = -1,
         .merge_stderr = true,

@@ -217,9 +217,9 @@ bool plan_begin(struct ectx *x, struct delivery *d, struct plan *p, struct str p
     p->text[PT_TAIL] = suffix;
     p->f.message_size = (int64_t)lead.len + d->msg->body_size + suffix.len;
     if (!plan_body(d, p)) {
-        transport_end_all(d, ADDR_DEFER, errno,
-                          str_fmt(x->pool, "failed to read the message's body: %s",
-                                  strerror(errno)));
+        transport_end_all(
+            d, ADDR_DEFER, errno,
+            str_fmt(x->pool, "failed to read the message's body: %s", strerror(errno)));
         return false;
     }
     return true;

@@ -124,15 +124,17 @@ bool quota_fits(const struct plan *p, struct plan_result *r, int64_t size, int64
     const struct plan_facts *f = &p->f;
     int64_t added = f->quota_inclusive ? f->message_size : 0;
     if (f->quota > 0 && !f->quota_no_check && size + added > f->quota) {
-        result_set(r, ADDR_DEFER, ERRNO_QUOTA, "mailbox is full (MTA-imposed quota exceeded while "
-                                               "writing to %s%.*s)",
+        result_set(r, ADDR_DEFER, ERRNO_QUOTA,
+                   "mailbox is full (MTA-imposed quota exceeded while "
+                   "writing to %s%.*s)",
                    f->kind == PLAN_MBOX ? "file " : "", STR_ARG(p->text[PT_PATH]));
         return false;
     }
     if (f->quota > 0 && f->quota_filecount > 0 && count >= 0 && !f->filecount_no_check &&
         count + (f->quota_inclusive ? 1 : 0) > f->quota_filecount) {
-        result_set(r, ADDR_DEFER, ERRNO_QUOTA, "mailbox is full (MTA-imposed quota exceeded while "
-                                               "writing to %.*s)",
+        result_set(r, ADDR_DEFER, ERRNO_QUOTA,
+                   "mailbox is full (MTA-imposed quota exceeded while "
+                   "writing to %.*s)",
                    STR_ARG(p->text[PT_PATH]));
         return false;
     }
@@ -167,9 +169,9 @@ static struct str quota_line(struct pool *pool, const struct plan *p)
 {
     const struct plan_facts *f = &p->f;
     int64_t quota = f->quota > 0 ? f->quota : 0;
-    return f->quota_filecount > 0 ? str_fmt(pool, "%lldS,%lldC\n", (long long)quota,
-                                            (long long)f->quota_filecount)
-                                  : str_fmt(pool, "%lldS\n", (long long)quota);
+    return f->quota_filecount > 0
+               ? str_fmt(pool, "%lldS,%lldC\n", (long long)quota, (long long)f->quota_filecount)
+               : str_fmt(pool, "%lldS\n", (long long)quota);
 }
 
 /* Counts afresh and replaces the file; -1 with errno. */
@@ -179,10 +181,10 @@ static int rebuild(struct pool *pool, const struct plan *p, struct str dir, cons
     if (!measure(pool, p, dir, true, size, count)) {
         return -1;
     }
-    const char *tmp = str_fmt(pool, "%.*s/tmp/%u.H%uP%u.%.*s", STR_ARG(dir), (unsigned)time(NULL),
-                              (unsigned)time_monotonic_ms(), (unsigned)getpid(),
-                              STR_ARG(p->text[PT_HOST]))
-                          .p;
+    const char *tmp =
+        str_fmt(pool, "%.*s/tmp/%u.H%uP%u.%.*s", STR_ARG(dir), (unsigned)time(NULL),
+                (unsigned)time_monotonic_ms(), (unsigned)getpid(), STR_ARG(p->text[PT_HOST]))
+            .p;
     int fd = open(tmp, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0) {
         return -1;
@@ -216,8 +218,7 @@ int maildirsize_open(struct pool *pool, const struct plan *p, struct str dir, in
         return rebuild(pool, p, dir, path, size, count);
     }
     struct str rest = text;
-    bool same = str_next(&rest, '\n', &first) &&
-                str_eq(first, str_rtrim(quota_line(pool, p)));
+    bool same = str_next(&rest, '\n', &first) && str_eq(first, str_rtrim(quota_line(pool, p)));
     bool sound = sum_lines(text, size, count, &lines) && *size >= 0 && *count >= 0;
     bool over = p->f.quota > 0 && *size + p->f.message_size > p->f.quota;
     bool stale = over && (lines > 1 || time(NULL) - st.st_mtime > MAILDIRSIZE_AGE);

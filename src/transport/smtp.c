@@ -138,7 +138,7 @@ static struct host *choose_hosts(struct ectx *x, struct delivery *d, const struc
     }
     if (!expand_option(x, &o->hosts, &list)) {
         smtp_end_pending(
-            d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
+            d, ADDR_DEFER, ERRNO_UNKNOWNERROR, 0,
             str_fmt(x->pool, "failed to expand list of hosts \"%.*s\" in %.*s transport: %.*s",
                     STR_ARG(o->hosts.text), STR_ARG(d->transport->name), STR_ARG(x->error)));
         return NULL;
@@ -172,7 +172,7 @@ static bool default_port(struct ectx *x, struct delivery *d, const struct smtp_o
         return true;
     }
     if (!expand_option(x, &o->port, &text)) {
-        smtp_end_pending(d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
+        smtp_end_pending(d, ADDR_DEFER, ERRNO_UNKNOWNERROR, 0,
                          str_fmt(x->pool, "failed to expand port \"%.*s\": %.*s",
                                  STR_ARG(o->port.text), STR_ARG(x->error)));
         return false;
@@ -202,7 +202,7 @@ static bool own_address(struct ectx *x, struct delivery *d, const struct smtp_op
         if (x->forced_fail) {
             return true;
         }
-        smtp_end_pending(d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
+        smtp_end_pending(d, ADDR_DEFER, ERRNO_UNKNOWNERROR, 0,
                          str_fmt(x->pool,
                                  "failed to expand \"interface\" option for %.*s transport: %.*s",
                                  STR_ARG(d->transport->name), STR_ARG(x->error)));

@@ -488,7 +488,7 @@ enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smt
     struct smtp_reply r;
     struct str error, helo;
     if (!expand_option(x, &o->helo_data, &helo) || str_empty(helo)) {
-        smtp_end_pending(d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
+        smtp_end_pending(d, ADDR_DEFER, ERRNO_UNKNOWNERROR, 0,
                          str_fmt(x->pool, "failed to expand helo_data: %.*s", STR_ARG(x->error)));
         return TRY_STOP;
     }

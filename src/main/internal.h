@@ -33,7 +33,7 @@ bool macros_from_command_line(struct macros *m, struct str arg, struct str *erro
 /* The macro of a name, built-in ones too; unset if there is none. */
 struct str macros_get(struct macros *m, struct str name);
 
-/* The map of built-in macros, name to text. */
+/* The map of built-in macros, name to text; NULL for options that are known but not supported. */
 struct map *macros_builtin(struct macros *m);
 
 /*

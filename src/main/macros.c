@@ -27,23 +27,29 @@ struct builtin_maker {
     struct str prefix;
 };
 
-/* Defines prefix + name in upper case; what is not a letter or digit becomes an underscore. */
-static void add_builtin(struct macros *m, struct str prefix, const char *name)
+/*
+ * Enters prefix + name in upper case; what is not a letter or digit becomes an underscore. Without a
+ * text it is a name that is known not to be defined.
+ */
+static void add_text(struct macros *m, struct str prefix, const char *name, const char *text)
 {
     struct str upper = str_upper(m->pool, str_c(name));
     char *p = str_cstr(m->pool, upper);
     for (char *c = p; *c; c++) {
         *c = is_name_char(*c) ? *c : '_';
     }
-    map_set(m->builtin, STR_CAT(m->pool, prefix, str_c(p)), (void *)(uintptr_t) "y");
+    map_set(m->builtin, STR_CAT(m->pool, prefix, str_c(p)), (void *)(uintptr_t)text);
+}
+
+static void add_builtin(struct macros *m, struct str prefix, const char *name)
+{
+    add_text(m, prefix, name, "y");
 }
 
 static void add_options(struct macros *m, struct str prefix, const struct option *rows)
 {
     for (; rows && rows->type != OPT_END; rows++) {
-        if (rows->type != OPT_UNSUPPORTED) {
-            add_builtin(m, prefix, rows->name);
-        }
+        add_text(m, prefix, rows->name, rows->type == OPT_UNSUPPORTED ? NULL : "y");
     }
 }
 
@@ -237,7 +243,11 @@ static void replace(struct rewrite *w, size_t off, size_t n, struct str by)
     w->cols = cols;
 }
 
-/* Replaces the built-in macro that begins at the underscore, the longest of several. */
+/*
+ * Replaces the built-in macro that begins at the underscore, the longest of several. The name of an
+ * option that is not supported stays as it is, even if it begins like another's: configurations ask
+ * by it whether they may use the option.
+ */
 static bool expand_builtin_at(struct macros *m, struct rewrite *w, size_t off)
 {
     static const char *const families[] = {"_DRIVER_", "_HAVE_", "_LOG_", "_OPT_"};
@@ -247,10 +257,12 @@ static bool expand_builtin_at(struct macros *m, struct rewrite *w, size_t off)
         candidate |= str_starts(here, families[i]);
     }
     for (uint32_t n = candidate ? name_length(here) : 0; n > 5; n--) {
-        const char *text = map_get(macros_builtin(m), str_sub(here, 0, n));
-        if (text) {
-            replace(w, off, n, str_c(text));
-            return true;
+        const struct map_entry *e = map_find(macros_builtin(m), str_sub(here, 0, n));
+        if (e && e->value) {
+            replace(w, off, n, str_c(e->value));
+        }
+        if (e) {
+            return e->value != NULL;
         }
     }
     return false;

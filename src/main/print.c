@@ -251,7 +251,9 @@ static void put_macros(struct printing *p)
 {
     struct macros *m = main_settings(p->conf)->macros;
     for (struct map_entry *e = map_first(macros_builtin(m)); e; e = e->next) {
-        put_macro(p, e->key, str_c(e->value));
+        if (e->value) {
+            put_macro(p, e->key, str_c(e->value));
+        }
     }
     for (const struct macro *e = m->first; e; e = e->next) {
         put_macro(p, e->name, e->text);

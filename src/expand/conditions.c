@@ -153,8 +153,13 @@ static bool test_inlisti(struct ectx *x, const struct str *a, size_t n, bool *re
 static bool match_kind(struct ectx *x, const struct str *a, enum list_kind kind, bool *result)
 {
     struct str data;
+    struct scope *outer = x->scope;
     *result = false;
-    switch (match_text(x, kind, a[1], a[0], true, &data)) {
+    enum match m = match_text(x, kind, a[1], a[0], true, &data);
+    if (kind == LIST_ADDRESSES) {
+        x->scope = outer; /* alone of its kind it leaves $0… as they are */
+    }
+    switch (m) {
     case MATCH_NO: return true;
     case MATCH_YES:
         *result = true;

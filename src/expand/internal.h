@@ -389,6 +389,7 @@ struct match_state {
     bool set_numeric;
     int depth;
     struct str *data;
+    struct str list; /* the text of the list in hand, for messages */
     struct str error;
     bool fatal; /* the failure is the configuration's */
 };

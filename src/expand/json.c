@@ -49,17 +49,15 @@ bool json_unquote(struct str *s)
 }
 
 /* What stands between the brackets. */
-static bool inside(struct ectx *x, struct str option, bool array, struct str *s)
+static bool inside(struct ectx *x, bool array, struct str *s)
 {
     const char *what = array ? "array" : "object";
     *s = str_trim(*s);
     if (!str_starts(*s, array ? "[" : "{")) {
-        return eval_fail(x, "missing '%c' wrapping %s for extract %.*s", array ? '[' : '{', what,
-                         STR_ARG(option));
+        return eval_fail(x, "missing '%c' wrapping %s for extract json", array ? '[' : '{', what);
     }
     if (s->len < 2 || s->p[s->len - 1] != (array ? ']' : '}')) {
-        return eval_fail(x, "missing '%c' wrapping %s for extract %.*s", array ? ']' : '}', what,
-                         STR_ARG(option));
+        return eval_fail(x, "missing '%c' wrapping %s for extract json", array ? ']' : '}', what);
     }
     *s = str_sub(*s, 1, s->len - 2u);
     return true;
@@ -91,7 +89,7 @@ bool json_extract(struct ectx *x, struct str option, struct str key, struct str 
     bool array = str_to_u64(key, 10, &n);
     struct str element;
     *found = false;
-    if (!inside(x, option, array, &text)) {
+    if (!inside(x, array, &text)) {
         return false;
     }
     for (uint64_t i = 1; !*found && json_next(&text, &element); i++) {
@@ -101,5 +99,5 @@ bool json_extract(struct ectx *x, struct str option, struct str key, struct str 
         *value = element;
     }
     return !*found || !str_is(option, "jsons") || json_unquote(value) ||
-           eval_fail(x, "missing '\"' wrapping string result for extract %.*s", STR_ARG(option));
+           eval_fail(x, "missing '\"' wrapping string result for extract jsons");
 }

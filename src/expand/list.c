@@ -44,7 +44,7 @@ bool list_source_begin(struct ectx *x, struct list_source *src, struct str list,
     }
     struct str s = str_trim(list);
     if (s.len < 2 || s.p[0] != '[' || s.p[s.len - 1] != ']') {
-        return eval_fail(x, "array not wrapped with '[' ']' for forany_json");
+        return eval_fail(x, "missing '[' wrapping array for extract json");
     }
     src->rest = str_sub(s, 1, s.len - 2u);
     return true;
@@ -59,7 +59,7 @@ bool list_source_next(struct ectx *x, struct list_source *src, struct str *item)
         return false;
     }
     if (src->json == 2 && !json_unquote(item)) {
-        eval_fail(x, "invalid json string for forany_jsons");
+        eval_fail(x, "missing '\"' wrapping string result for extract jsons");
         src->failed = true;
         return false;
     }

@@ -157,11 +157,28 @@ static enum match match_exact(struct match_state *st, struct str want, struct st
     return MATCH_YES;
 }
 
+/* $0 becomes the whole subject, even if the expression matches only a part. */
+static enum match match_expression(struct match_state *st, const struct pattern *p, struct str s,
+                                   bool caseless)
+{
+    enum match m = match_regex(st->x, p->text, s, caseless, st->set_numeric);
+    if (m == MATCH_ERROR) {
+        st->error = st->x->error;
+        return fatal(st);
+    }
+    if (m == MATCH_YES) {
+        match_data(st, p->text);
+        if (st->set_numeric) {
+            st->x->scope->numbers[0] = str_dup(st->x->pool, s);
+        }
+    }
+    return m;
+}
+
 enum match match_pattern(struct match_state *st, const struct pattern *p, struct str s,
                          bool caseless)
 {
     struct str name;
-    enum match m;
     switch (p->kind) {
     case PAT_EXACT: return match_exact(st, p->text, p->text, s, caseless);
     case PAT_PRIMARY:
@@ -171,15 +188,7 @@ enum match match_pattern(struct match_state *st, const struct pattern *p, struct
     case PAT_LITERAL: return match_literal(st, p, s);
     case PAT_MX: return match_mx(st, p, s);
     case PAT_LOOKUP: return match_lookup(st, p, s);
-    case PAT_REGEX:
-        m = match_regex(st->x, p->text, s, caseless, st->set_numeric);
-        if (m == MATCH_YES) {
-            match_data(st, p->text);
-        } else if (m == MATCH_ERROR) {
-            st->error = st->x->error;
-            return fatal(st);
-        }
-        return m;
+    case PAT_REGEX: return match_expression(st, p, s, caseless);
     }
     return MATCH_NO;
 }
@@ -240,9 +249,7 @@ static enum match after_switches(struct match_state *st, const struct switches *
         return m;
     }
     if (sw->include_unknown) {
-        if (log_wants(LS_unknown_in_list)) {
-            log_write(LOG_MAIN, "%.*s: accepted by +include_unknown", STR_ARG(st->error));
-        }
+        log_write(LOG_MAIN, "%.*s: accepted by +include_unknown", STR_ARG(st->error));
         return MATCH_YES;
     }
     if (log_wants(LS_unknown_in_list)) {
@@ -287,8 +294,8 @@ static enum match match_file(struct match_state *st, const struct mitem *it, boo
     *found = false;
     *last_negated = it->negated;
     if (file_read(st->x->pool, it->name, MAX_FILE, &text) < 0) {
-        match_why(st, MATCH_ERROR, "failed to open %.*s when checking a list: %s",
-                  STR_ARG(it->name), it->name.tainted ? "the name is tainted" : strerror(errno));
+        match_why(st, MATCH_ERROR, "failed to open %.*s when checking \"%.*s\": %s",
+                  STR_ARG(it->name), STR_ARG(st->list), it->name.tainted ? "the name is tainted" : strerror(errno));
         *found = true;
         return fatal(st);
     }
@@ -382,6 +389,7 @@ enum match match_list(struct match_state *st, const struct mlist *list)
     struct switches sw = {false, false, false, false};
     bool negated = false;
     enum match result;
+    st->list = list->text;
     for (const struct mitem *it = list->first; it; it = it->next) {
         if (step(st, it, &sw, &negated, &result)) {
             return result;
@@ -397,6 +405,7 @@ enum match match_list_text(struct match_state *st, struct str text)
     enum match result;
     struct str item, error;
     int sep = 0;
+    st->list = text;
     while (list_next(st->x->pool, &text, &sep, &item)) {
         struct mitem it;
         if (!match_parse_item(st->x->conf, st->x->pool, st->kind, item, &it, &error)) {

@@ -114,10 +114,10 @@ enum match match_address_item(struct match_state *st, const struct mitem *it)
         return MATCH_NO;
     }
     if (it->kind == MI_ADDR_WHOLE) {
-        bool set = st->set_numeric;
-        st->set_numeric = set && it->pat.kind == PAT_REGEX;
         enum match m = match_pattern(st, &it->pat, s, st->caseless);
-        st->set_numeric = set;
+        if (it->pat.kind == PAT_REGEX) {
+            match_data(st, STR_NONE);
+        }
         return m;
     }
     if (it->kind == MI_ADDR_EMPTY || str_empty(s)) {

@@ -162,7 +162,7 @@ PUBLIC_OPERATOR(length)
 {
     int64_t n, none;
     if (str_unset(param) || !two_numbers(param, false, &n, &none)) {
-        return bad_numbers(x, "length", param);
+        return bad_numbers(x, str_unset(param) ? "l" : "length", param);
     }
     *out = str_sub(s, 0, n < 0 ? 0 : (size_t)n);
     return true;
@@ -190,7 +190,7 @@ PUBLIC_OPERATOR(substr)
 {
     int64_t start, len;
     if (str_unset(param) || !two_numbers(param, true, &start, &len)) {
-        return bad_numbers(x, "substr", param);
+        return bad_numbers(x, str_unset(param) ? "s" : "substr", param);
     }
     *out = text_substr(s, start, len, len >= 0);
     return true;
@@ -199,7 +199,7 @@ PUBLIC_OPERATOR(substr)
 /* The bytes past n are folded into the first n, which become letters of the first m. */
 bool text_hash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *out)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+    static const char letters[] = "abcdefghijklmnopqrtsuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     int64_t limit = m < 0 ? 26 : m;
     if (limit > (int64_t)sizeof letters - 1) {
@@ -227,7 +227,7 @@ PUBLIC_OPERATOR(hash)
 {
     int64_t n, m;
     if (str_unset(param) || !two_numbers(param, false, &n, &m)) {
-        return bad_numbers(x, "h", param);
+        return bad_numbers(x, str_unset(param) ? "h" : "hash", param);
     }
     return text_hash(x, s, n < 0 ? 0 : n, m, out);
 }
@@ -243,7 +243,7 @@ bool text_nhash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *
         return eval_fail(x, "nhash needs numbers greater than zero");
     }
     for (uint32_t i = 0; i < s.len; i++) {
-        at = at ? at - 1 : ARRAY_LEN(primes) - 1;
+        at = at > 1 ? at - 1 : ARRAY_LEN(primes) - 1; /* the first one is never used */
         total += (uint64_t)primes[at] * (unsigned char)s.p[i];
     }
     if (m < 0) {
@@ -261,7 +261,7 @@ PUBLIC_OPERATOR(nhash)
 {
     int64_t n, m;
     if (str_unset(param) || !two_numbers(param, false, &n, &m)) {
-        return bad_numbers(x, "nhash", param);
+        return bad_numbers(x, str_unset(param) ? "nh" : "nhash", param);
     }
     return text_nhash(x, s, n, m, out);
 }
@@ -301,8 +301,10 @@ static void add_named(struct ectx *x, struct buf *b, enum list_kind kind, struct
             add_named(x, b, kind, l->text.text, depth + 1, first);
             continue;
         }
-        buf_addz(b, *first ? "" : " ");
-        list_add(b, item, sep, *first);
+        if (!*first) {
+            buf_add(b, (const char[]){' ', sep, ' '}, 3);
+        }
+        list_add(b, item, sep, true);
         *first = false;
     }
 }

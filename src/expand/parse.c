@@ -256,6 +256,20 @@ static bool missing_end(struct parser *p)
                       p->header_open ? " - could be header name not terminated by colon" : "");
 }
 
+/* quote_TYPE names a lookup type: one that is not there is found now. */
+static bool check_param(struct parser *p, const struct expand_operator *row, struct str param)
+{
+    const struct lookup_driver *driver;
+    struct str error;
+    if (strcmp(row->name, "quote") != 0 || str_unset(param)) {
+        return true;
+    }
+    ptrdiff_t comma = str_chr(param, ',');
+    param = comma < 0 ? param : str_sub(param, 0, (size_t)comma);
+    return lookup_parse_name(p->conf, p->pool, param, &driver, &error) ||
+           parse_fail(p, "%.*s", STR_ARG(error));
+}
+
 /* ${name:subject}; at the colon. */
 static bool operator_node(struct parser *p, struct str name, struct expr **out)
 {
@@ -282,6 +296,9 @@ static bool operator_node(struct parser *p, struct str name, struct expr **out)
     }
     if (!parse_take(p, '}')) {
         return missing_end(p);
+    }
+    if (!check_param(p, row, param)) {
+        return false;
     }
     e->u.op.row = row;
     e->text = param;

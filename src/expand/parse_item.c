@@ -37,6 +37,10 @@ bool parse_args(struct parser *p, size_t max, const struct expand_arg *const **a
 static bool yes_no_fail(struct parser *p, const char *what)
 {
     struct str rest = str_from(p->text, p->at);
+    if (p->header_open) {
+        return parse_fail(
+            p, "missing or misplaced { or } - could be header name not terminated by colon");
+    }
     return parse_fail(p,
                       "curly-bracket problem in conditional yes/no parsing: %s\n"
                       " remaining string is '%.*s'",
@@ -197,6 +201,17 @@ static bool is_numeric(struct str s)
     return s.len && str_all_in(s, "0123456789");
 }
 
+static const struct expand_arg *const *args_join(struct parser *p, const struct expand_arg *first,
+                                                 const struct expand_arg *const *rest, size_t n)
+{
+    const struct expand_arg **args = pool_calloc(p->pool, n + 1, sizeof *args);
+    args[0] = first;
+    for (size_t i = 0; i < n; i++) {
+        args[i + 1] = rest[i];
+    }
+    return args;
+}
+
 /* The key's kind says how many arguments come before {yes}: what cannot be told waits for it. */
 static bool parse_extract(struct parser *p, struct item *it)
 {
@@ -207,7 +222,9 @@ static bool parse_extract(struct parser *p, struct item *it)
             return parse_fail(p, "missing '{' for arg 1 of extract");
         }
     }
-    if (!parse_args(p, 5, &it->args, &it->n)) {
+    const struct expand_arg *const *rest;
+    size_t more;
+    if (!parse_args(p, 1, &it->args, &it->n)) {
         return false;
     }
     struct str key = it->n ? constant(it->args[0]) : STR_NONE;
@@ -215,12 +232,15 @@ static bool parse_extract(struct parser *p, struct item *it)
         return parse_fail(p, "first argument of \"extract\" must not be empty");
     }
     size_t need = str_unset(key) || !is_numeric(key) || !str_empty(it->option) ? 2 : 3;
+    if (!parse_args(p, str_unset(key) ? 4 : need + 1, &rest, &more)) {
+        return false;
+    }
+    if (it->n) {
+        it->args = args_join(p, it->args[0], rest, more);
+        it->n += more;
+    }
     if (it->n < need) {
         return parse_fail(p, "missing '{' for arg %zu of extract", it->n + 1);
-    }
-    if (!str_unset(key) && it->n > need + 2) {
-        p->at -= 1;
-        return yes_no_fail(p, "did not close with '}'");
     }
     if (parse_peek(p) != '}') {
         return it->n > need && isalpha((unsigned char)parse_peek(p))

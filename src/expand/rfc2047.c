@@ -7,6 +7,7 @@
 #include "expand/internal.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <iconv.h>
 
 enum { MAX_WORD = 75 };
@@ -68,7 +69,7 @@ static bool decode_q(struct pool *pool, struct str s, struct str *out)
 
 /* To the character set; false if iconv cannot. */
 static bool convert(struct pool *pool, struct str s, struct str from, struct str to,
-                    struct str *out)
+                    struct str *out, struct str *error)
 {
     ptrdiff_t language = str_chr(from, '*'); /* RFC 2231 5 */
     from = language < 0 ? from : str_sub(from, 0, (size_t)language);
@@ -78,6 +79,9 @@ static bool convert(struct pool *pool, struct str s, struct str from, struct str
     }
     iconv_t cd = iconv_open(str_cstr(pool, to), str_cstr(pool, from));
     if (cd == (iconv_t)-1) {
+        *error =
+            str_fmt(pool, "iconv_open(\"%.*s\", \"%.*s\") failed: %s%s", STR_ARG(to), STR_ARG(from),
+                    strerror(errno), errno == EINVAL ? " (maybe unsupported conversion)" : "");
         return false;
     }
     size_t room = (size_t)s.len * 4 + 16, left = s.len, free_bytes = room;
@@ -89,12 +93,12 @@ static bool convert(struct pool *pool, struct str s, struct str from, struct str
 }
 
 static bool decode_word(struct pool *pool, const struct word *w, struct str charset,
-                        struct str *out)
+                        struct str *out, struct str *error)
 {
     struct str bytes;
     bool ok =
         w->encoding == 'Q' ? decode_q(pool, w->text, &bytes) : base64_decode(pool, w->text, &bytes);
-    if (!ok || !convert(pool, bytes, w->charset, charset, out)) {
+    if (!ok || !convert(pool, bytes, w->charset, charset, out, error)) {
         return false;
     }
     char *p = str_cstr(pool, *out);
@@ -122,7 +126,8 @@ bool rfc2047_decode(struct pool *pool, struct str s, bool check_length, struct s
         struct str text, space = s;
         s = str_ltrim(s);
         space.len -= s.len;
-        if (s.len && parse_word(s, check_length, &w) && decode_word(pool, &w, charset, &text)) {
+        if (s.len && parse_word(s, check_length, &w) &&
+            decode_word(pool, &w, charset, &text, error)) {
             buf_adds(&b, after_word ? STR("") : space);
             buf_adds(&b, text);
             s = str_from(s, w.len);
@@ -142,7 +147,7 @@ bool rfc2047_decode(struct pool *pool, struct str s, bool check_length, struct s
         after_word = false;
     }
     *out = buf_str(&b);
-    return !b.overflow;
+    return str_unset(*error);
 }
 
 static bool needs_encoding(unsigned char c)

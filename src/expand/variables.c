@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,13 @@ bool eval_variable(struct ectx *x, const struct variable *v, struct str name, st
         *out = STR("");
     }
     return true;
+}
+
+/* Made here: nothing of it came from elsewhere. */
+static struct str clean(struct str s)
+{
+    s.tainted = false;
+    return s;
 }
 
 struct str variable_number(struct ectx *x, int64_t n)
@@ -70,9 +78,21 @@ static struct str get_exim_path(struct ectx *x, struct str name)
 static struct str get_config_dir(struct ectx *x, struct str name)
 {
     (void)name;
-    struct str file = str_c(x->conf->file);
+    char *path = realpath(x->conf->file, NULL);
+    struct str file = str_dup(x->pool, str_c(path ? path : x->conf->file));
     ptrdiff_t slash = str_rchr(file, '/');
-    return slash < 0 ? STR(".") : str_sub(file, 0, slash ? (size_t)slash : 1);
+    free(path);
+    return slash < 0 ? STR_NONE : str_sub(file, 0, slash ? (size_t)slash : 1);
+}
+
+/* The time of the program's file stands for that of the build. */
+static struct str get_compile_date(struct ectx *x, struct str name)
+{
+    struct stat st;
+    (void)name;
+    return stat("/proc/self/exe", &st) == 0
+               ? clean(time_strftime(x->pool, "%d-%b-%Y %H:%M:%S", st.st_mtime, false))
+               : STR_NONE;
 }
 
 static struct str get_load_average(struct ectx *x, struct str name)
@@ -94,13 +114,6 @@ static struct str get_space(struct ectx *x, struct str name)
 }
 
 /* ---- times ---- */
-
-/* Made here: nothing of it came from elsewhere. */
-static struct str clean(struct str s)
-{
-    s.tainted = false;
-    return s;
-}
 
 GETTER(tod_full, clean(time_rfc5322(x->pool, time(NULL), false)))
 GETTER(tod_log,
@@ -410,6 +423,7 @@ const struct variable expand_variables[] = {
     SCOPED("callout_address", "address that a callout asks about, or its host"),
     {"caller_gid", get_caller_gid, "real group id of the caller"},
     {"caller_uid", get_caller_uid, "real user id of the caller"},
+    {"compile_date", get_compile_date, "when the program was made"},
     {"compile_number", get_compile_number, "number of the build"},
     {"config_dir", get_config_dir, "folder of the configuration file"},
     {"config_file", get_config_file, "the configuration file"},

@@ -253,13 +253,13 @@ static enum host_find failure(const struct finding *f, struct str *error)
         *error = STR("host lookup did not complete");
         return HF_AGAIN;
     }
-    if (f->list.n) {
-        *error =
-            str_empty(f->list.v[0]->name) ? STR("an MX or SRV record indicated no SMTP service")
-            : f->saw_ip
-                ? STR("all relevant MX records point to non-existent hosts or (invalidly) to IP "
-                      "addresses")
-                : STR("all relevant MX records point to non-existent hosts");
+    if (f->decided && f->list.n && str_empty(f->list.v[0]->name)) {
+        *error = STR("an MX or SRV record indicated no SMTP service");
+    } else if (f->decided) {
+        *error = f->saw_ip
+                     ? STR("all relevant MX records point to non-existent hosts or (invalidly) "
+                           "to IP addresses")
+                     : STR("all relevant MX records point to non-existent hosts");
     }
     return HF_FAILED;
 }

@@ -298,6 +298,7 @@ static void emit(unsigned where, struct str text, struct str body)
     }
     if (where & LOG_PANIC) {
         put_line(pool, FILE_PANIC, now.tv_sec, line, plain);
+        fprintf(stderr, "%.*s", STR_ARG(line));
     }
     pool_free(&pool);
 }

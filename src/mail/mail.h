@@ -98,7 +98,8 @@ enum rewrite_flag {
     RW_REPEAT = 256,
     RW_QUIT = 512,
     RW_WHOLE = 1024,
-    RW_SMTP = 2048
+    RW_SMTP = 2048,
+    RW_QUALIFY = 4096
 };
 
 /* An envelope address through the rules; the same text if none applies. */

@@ -24,7 +24,7 @@ static const struct {
     {'E', RW_ALL_ENVELOPE}, {'F', RW_ENVFROM}, {'T', RW_ENVTO},       {'b', RW_BCC},
     {'c', RW_CC},           {'f', RW_FROM},    {'h', RW_ALL_HEADERS}, {'r', RW_REPLYTO},
     {'s', RW_SENDER},       {'t', RW_TO},      {'q', RW_QUIT},        {'R', RW_REPEAT},
-    {'w', RW_WHOLE},        {'S', RW_SMTP},
+    {'w', RW_WHOLE},        {'S', RW_SMTP},    {'Q', RW_QUALIFY},
 };
 
 /* What log lines call the place an address comes from, in the order -brw prints them. */
@@ -205,7 +205,7 @@ static bool rule_matches(struct ectx *x, const struct rewrite_rule *rule, struct
 
 /* The replacement as an address; false if the rule leaves the address alone. */
 static bool replacement(struct ectx *x, const struct rewrite_rule *rule, struct str address,
-                        struct str *out)
+                        bool whole, struct str *out)
 {
     struct str text, error;
     struct mailbox m;
@@ -220,28 +220,33 @@ static bool replacement(struct ectx *x, const struct rewrite_rule *rule, struct 
         return false;
     }
     if (!mailbox_parse(x->pool, text, MBX_NULL, &m, &error)) {
-        log_msg(LOG_MAIN, x->msg,
+        log_msg(LOG_MAIN | LOG_PANIC, x->msg,
                 "Rewrite of %.*s yielded unparseable address: %.*s in address %.*s",
                 STR_ARG(address), STR_ARG(error), STR_ARG(text));
         return false;
     }
+    if (str_empty(m.domain) && !str_empty(m.text) && rule->flags & RW_QUALIFY) {
+        *out = mail_qualify(x->pool, x->conf, m.text, true);
+        return true;
+    }
     if (str_empty(m.domain) && !str_empty(m.text)) {
-        log_msg(LOG_MAIN, x->msg, "Rewrite of %.*s yielded unqualified address \"%.*s\"",
-                STR_ARG(address), STR_ARG(text));
+        log_msg(LOG_MAIN | LOG_PANIC, x->msg,
+                "Rewrite of %.*s yielded unqualified address \"%.*s\"", STR_ARG(address),
+                STR_ARG(text));
         return false;
     }
-    *out = rule->flags & RW_WHOLE ? text : m.text;
+    *out = whole && rule->flags & RW_WHOLE ? text : m.text;
     return true;
 }
 
 /* One rule: true if it changed *address. *hit says whether its pattern matched. */
 static bool apply_rule(struct ectx *x, const struct rewrite_rule *rule, struct str *address,
-                       unsigned flag, bool *hit)
+                       unsigned flag, bool whole, bool *hit)
 {
     struct str changed;
     struct scope *kept = scope_set_numeric(x, address, 1);
     *hit = rule_matches(x, rule, *address);
-    bool done = *hit && replacement(x, rule, *address, &changed);
+    bool done = *hit && replacement(x, rule, *address, whole, &changed);
     scope_restore(x, kept);
     if (!done) {
         return false;
@@ -269,16 +274,12 @@ static struct str apply(struct ectx *x, const struct rewrite_rule *rules, struct
         if (!(rule->flags & flag)) {
             continue;
         }
-        bool changed = apply_rule(x, rule, &address, flag, &hit);
-        bool stays = hit && str_is(rule->replacement.text, "*");
-        if (!changed && !stays) {
-            continue;
-        }
+        bool changed = apply_rule(x, rule, &address, flag, whole != NULL, &hit);
         if (changed && whole && rule->flags & RW_WHOLE) {
             *whole = true;
             break;
         }
-        if (rule->flags & RW_QUIT) {
+        if (hit && rule->flags & RW_QUIT) {
             break;
         }
         if (changed && rule->flags & RW_REPEAT && ++repeats < MAX_REPEATS) {
@@ -305,9 +306,11 @@ struct str rewrite_smtp(struct ectx *x, const struct rewrite_rule *rules, struct
         bool hit =
             rule_matches(x, rule, argument) && expand_option(x, &rule->replacement, &changed);
         scope_restore(x, kept);
-        if (hit) {
+        if (hit && log_wants(LS_address_rewrite)) {
             log_msg(LOG_MAIN, x->msg, "\"%.*s\" from SMTP rewritten as \"%.*s\" by rule %d",
                     STR_ARG(argument), STR_ARG(changed), rule->number);
+        }
+        if (hit) {
             argument = changed;
             if (rule->flags & RW_QUIT) {
                 break;
@@ -352,7 +355,10 @@ static bool rewrite_one(void *closure, const struct mailbox *m)
         while (start < m->start && isspace((unsigned char)job->body.p[start])) {
             start++;
         }
-        end = mailbox_list_next(job->body, m->end, false);
+        end = mailbox_list_next(job->body, m->end, true);
+        while (end > m->end && isspace((unsigned char)job->body.p[end - 1])) {
+            end--;
+        }
     }
     buf_adds(&job->out, str_sub(job->body, job->copied, start - job->copied));
     buf_adds(&job->out, address);
@@ -392,17 +398,16 @@ struct header *rewrite_header(struct ectx *x, const struct rewrite_rule *rules,
 void rewrite_test(struct ectx *x, struct str address, void (*print)(const char *line))
 {
     const struct rewrite_rule *rules = x->conf->rewrite_rules;
-    struct str error;
-    struct mailbox m;
-    if (!mailbox_parse(x->pool, address, MBX_NULL, &m, &error)) {
-        print(
-            str_fmt(x->pool, "syntax error in %.*s\n  (%.*s)", STR_ARG(address), STR_ARG(error)).p);
-        return;
-    }
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        bool recipient = places[i].flag & (RW_TO | RW_CC | RW_BCC | RW_ENVTO);
-        struct str full = mail_qualify(x->pool, x->conf, m.text, recipient);
-        struct str result = apply(x, rules, full, places[i].flag, NULL);
+        bool recipient = places[i].flag & (RW_TO | RW_CC | RW_BCC | RW_ENVTO), whole;
+        struct str full = mail_qualify(x->pool, x->conf, address, recipient), error;
+        struct mailbox m;
+        if (!mailbox_parse(x->pool, full, MBX_NULL, &m, &error)) {
+            error = STR_CAT(x->pool, str_upper(x->pool, str_sub(error, 0, 1)), str_from(error, 1));
+            print(str_fmt(x->pool, "Syntax error in %.*s\n%.*s", STR_ARG(full), STR_ARG(error)).p);
+            return;
+        }
+        struct str result = apply(x, rules, m.text, places[i].flag, places[i].type ? &whole : NULL);
         struct str label = str_c(places[i].name);
         if (label.p[label.len - 1] == ':') {
             label.len--;

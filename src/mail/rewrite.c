@@ -399,7 +399,7 @@ void rewrite_test(struct ectx *x, struct str address, void (*print)(const char *
 {
     const struct rewrite_rule *rules = x->conf->rewrite_rules;
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        bool recipient = places[i].flag & (RW_TO | RW_CC | RW_BCC | RW_ENVTO), whole;
+        bool recipient = places[i].flag & (RW_TO | RW_CC | RW_BCC | RW_ENVTO), whole = false;
         struct str full = mail_qualify(x->pool, x->conf, address, recipient), error;
         struct mailbox m;
         if (!mailbox_parse(x->pool, full, MBX_NULL, &m, &error)) {
@@ -408,6 +408,9 @@ void rewrite_test(struct ectx *x, struct str address, void (*print)(const char *
             return;
         }
         struct str result = apply(x, rules, m.text, places[i].flag, places[i].type ? &whole : NULL);
+        if (places[i].type && !whole) {
+            result = STR_CAT(x->pool, str_sub(full, 0, m.start), result, str_from(full, m.end));
+        }
         struct str label = str_c(places[i].name);
         if (label.p[label.len - 1] == ':') {
             label.len--;

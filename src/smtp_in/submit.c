@@ -74,7 +74,7 @@ static int run_smtp(const struct config *conf, const struct submission *sub)
     caller_identify(&c.x, sub);
     c.tcp = from_inetd(&c, sub->in);
     c.notcp = !c.tcp;
-    if (c.notcp && str_unset(s->ident) && str_empty(s->host_address)) {
+    if (c.notcp && str_unset(s->ident)) {
         s->ident = s->caller_login;
     }
     c.io = s->stream = stream_new(s->pool, dup(sub->in), dup(sub->out));
@@ -441,7 +441,7 @@ static void fill_message(struct plain *p)
     if (sub->trusted) {
         m->message_reference = sub->message_reference;
     }
-    if (str_unset(p->sess->ident) && str_empty(p->sess->host_address)) {
+    if (str_unset(p->sess->ident)) {
         p->sess->ident = p->sess->caller_login;
     }
     p->sess->protocol = m->received_protocol;

@@ -236,7 +236,8 @@ static enum acl_test run_statements(struct acl_job *j, const struct acl *acl)
 {
     for (const struct acl_statement *s = acl->first; s; s = s->next) {
         debug("processing \"%s\" (%s %d)", acl_verb_name(s->verb), s->pos.file, s->pos.line);
-        j->search_error = STR_NONE;
+        j->user = j->log = j->search_error = STR_NONE;
+        j->temp_details = false;
         struct outcome_of o = run_conditions(j, s);
         if (o.rc == TEST_ERROR) {
             return TEST_ERROR;
@@ -257,8 +258,7 @@ static enum acl_test run_statements(struct acl_job *j, const struct acl *acl)
         }
     }
     debug("end of ACL \"%.*s\": implicit DENY", STR_ARG(acl->name));
-    j->user = j->log = STR_NONE;
-    return TEST_FAIL;
+    return TEST_FAIL; /* with what the last statement's conditions said */
 }
 
 /* The ACL that a text without arguments stands for: a name, a file, or the ACL itself. */

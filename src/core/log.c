@@ -23,6 +23,10 @@ static const struct {
 } selector_rows[] = {LOG_SELECTORS(SELECTOR_NAME)};
 
 enum { FILE_MAIN, FILE_REJECT, FILE_PANIC, FILE_COUNT };
+
+/* Recipients listed with a refused message. */
+enum { REJECT_RCPTS = 5 };
+
 static const char *const file_names[FILE_COUNT] = {"main", "reject", "panic"};
 
 static struct {
@@ -303,14 +307,38 @@ static void emit(unsigned where, struct str text, struct str body)
     pool_free(&pool);
 }
 
-static void vlog(unsigned where, struct str id, const char *fmt, va_list ap)
+/* The envelope and the header lines of a refused message, for the reject log. */
+static struct str refused_headers(struct pool *pool, const struct message *m)
+{
+    struct buf b;
+    if (!m->headers || !log_wants(LS_rejected_header)) {
+        return STR("");
+    }
+    buf_init(&b, pool, 1 << 20);
+    if (m->recipient_count) {
+        buf_addf(&b, "Envelope-from: <%.*s>\nEnvelope-to: <%.*s>\n", STR_ARG(m->sender),
+                 STR_ARG(m->recipients[0].address));
+    }
+    for (size_t i = 1; i < m->recipient_count && i < REJECT_RCPTS; i++) {
+        buf_addf(&b, "    <%.*s>\n", STR_ARG(m->recipients[i].address));
+    }
+    buf_addz(&b, m->recipient_count > REJECT_RCPTS ? "    ...\n" : "");
+    for (const struct header *h = m->headers; h; h = h->next) {
+        if (!str_empty(h->text)) {
+            buf_addf(&b, "%c %.*s", h->type, STR_ARG(h->text));
+        }
+    }
+    return buf_str(&b);
+}
+
+static void vlog(unsigned where, const struct message *m, const char *fmt, va_list ap)
 {
     struct pool *pool = pool_new("log text");
     struct str text = str_vfmt(pool, fmt, ap);
-    if (!str_empty(id)) {
-        text = STR_CAT(pool, id, STR(" "), text);
+    if (m && !str_empty(m->id)) {
+        text = STR_CAT(pool, m->id, STR(" "), text);
     }
-    emit(where, text, STR(""));
+    emit(where, text, m && where & LOG_REJECT ? refused_headers(pool, m) : STR(""));
     if (state.debugging) {
         debug("LOG: %.*s", STR_ARG(text));
     }
@@ -324,7 +352,7 @@ void log_write(unsigned where, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    vlog(where, STR_NONE, fmt, ap);
+    vlog(where, NULL, fmt, ap);
     va_end(ap);
 }
 
@@ -332,19 +360,8 @@ void log_msg(unsigned where, const struct message *m, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    vlog(where, m ? m->id : STR_NONE, fmt, ap);
+    vlog(where, m, fmt, ap);
     va_end(ap);
-}
-
-void log_reject_with(const struct message *m, struct str line, struct str body)
-{
-    struct pool *pool = pool_new("reject");
-    struct str text = line;
-    if (m && !str_empty(m->id)) {
-        text = STR_CAT(pool, m->id, STR(" "), line);
-    }
-    emit(LOG_MAIN | LOG_REJECT, text, body);
-    pool_free(&pool);
 }
 
 void log_to_stderr(enum log_stderr how)

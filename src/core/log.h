@@ -76,11 +76,10 @@ bool log_parse_selectors(struct opt_reader *r, void *base, struct str value);
  * that to standard error and syslog; the process goes on.
  */
 void log_write(unsigned where, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same about a message; in the reject log its envelope and header lines follow. */
 void log_msg(unsigned where, const struct message *m, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* Several lines as one entry of the reject log: `body` follows the line, then a dashed rule. */
-void log_reject_with(const struct message *m, struct str line, struct str body);
 
 /* What goes to standard error, in place of the files or beside them. */
 enum log_stderr {

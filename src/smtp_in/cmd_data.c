@@ -333,7 +333,7 @@ static bool have_recipients(struct conv *c, const char *cmd, enum conv_end *end)
         reply(c, "554 Too many recipients");
         return false;
     }
-    if (c->rcpt_replies_same && !str_unset(c->rcpt_reply) && c->msg->sender_set) {
+    if (c->rcpt_replies_same && !str_unset(c->rcpt_reply)) {
         reply_lines(c, STR("503 "), false, STR("All RCPT commands were rejected with this error:"));
         reply_lines(c, STR("503 "), false, c->rcpt_reply);
     }

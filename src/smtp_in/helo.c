@@ -14,15 +14,7 @@ static enum conv_end bad_argument(struct conv *c, const char *hello, struct str 
     log_write(LOG_MAIN | LOG_REJECT,
               "rejected %s from %.*s: syntactically invalid argument(s): %.*s", hello, STR_ARG(who),
               STR_ARG(shown));
-    if (++c->sess->synprot_errors > c->set->smtp_max_synprot_errors) {
-        struct str cmd = str_printable(c->msg_pool, c->cmd, false);
-        log_write(
-            LOG_MAIN | LOG_REJECT,
-            "SMTP call from %.*s dropped: too many syntax or protocol errors (last command was \"%.*s\")",
-            STR_ARG(who), STR_ARG(cmd));
-        return END_DROP;
-    }
-    return GO_ON;
+    return reply_count_error(c) ? END_DROP : GO_ON;
 }
 
 /* helo_verify_hosts and helo_try_verify_hosts. False after refusing. */

@@ -148,14 +148,16 @@ struct conv {
         data_sync_fault, quit_seen;
     bool mail_refused; /* the last command was a MAIL that failed, or a RCPT behind it */
     bool last_was_rcpt, too_many_rcpts, discarded;
-    struct str rcpt_reply;          /* the first refusal of a recipient */
-    bool rcpt_replies_same;         /* all refusals so far were alike */
+    bool rcpt_unanswered;           /* the next reply is the one to a RCPT */
+    struct str rcpt_reply;          /* the first reply to a RCPT; unset: none yet */
+    bool rcpt_replies_same;         /* all of them so far were alike */
     uint64_t bdat_size, bdat_total; /* last chunk and sum; 0: not by BDAT */
     int queue_smtp;                 /* messages so far that were not queued only */
     uint64_t size_limit;            /* message_size_limit, 0: none */
     struct str cmd;                 /* the command line in hand */
     struct str cmd_arg;             /* its argument for log lines; unset: none */
-    struct strvec history;          /* commands so far, for log lines */
+    struct strvec history;          /* the last commands, for log lines */
+    bool history_cut;               /* there were more */
     int messages;                   /* MAIL transactions, for smtp_accept_max_per_connection */
     int max_per_connection;
     int exit_status; /* of a batch */
@@ -185,6 +187,9 @@ enum conv_end reply_acl(struct conv *c, enum acl_where where, enum acl_result rc
 enum conv_end reply_error(struct conv *c, bool protocol, int code, struct str data,
                           const char *text);
 
+/* Counts a syntax or protocol error; true, and logged, if there were too many. */
+bool reply_count_error(struct conv *c);
+
 /* "H=…" of the client; plain without H=. */
 struct str conv_who(struct conv *c, bool flag);
 
@@ -212,6 +217,12 @@ enum conv_end conv_command(struct conv *c, const struct smtp_line *l);
 
 /* Runs the not-QUIT ACL for a reason, and sends its words or the default ones (code NULL: none). */
 void conv_notquit(struct conv *c, const char *reason, const char *code, const char *text);
+
+/* The last commands, " C=EHLO,MAIL"; empty before the first. */
+struct str conv_history(struct conv *c);
+
+/* How long the connection has lasted, "0s". */
+struct str conv_age(struct conv *c);
 
 /* "SMTP connection from …" as log lines name the connection. */
 struct str conv_name(struct conv *c);

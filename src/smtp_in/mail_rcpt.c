@@ -314,16 +314,6 @@ enum conv_end cmd_mail(struct conv *c, const struct smtp_line *line)
 
 /* ---- RCPT ---- */
 
-/* Remembers a refusal, which may be all that DATA has to say. */
-static void refused(struct conv *c, struct str text)
-{
-    if (str_unset(c->rcpt_reply)) {
-        c->rcpt_reply = str_dup(c->msg_pool, text);
-    } else if (!str_eq(c->rcpt_reply, text)) {
-        c->rcpt_replies_same = false;
-    }
-}
-
 static bool qualify(struct conv *c, struct str arg, struct mailbox *m)
 {
     if (!str_empty(m->domain)) {
@@ -421,9 +411,6 @@ static enum conv_end rcpt_acl(struct conv *c, const struct params *p, const stru
         return GO_ON;
     }
     rc == ACL_DENY || rc == ACL_DROP ? c->msg->rcpt_fail_count++ : c->msg->rcpt_defer_count++;
-    if (!str_unset(r.user)) {
-        refused(c, r.user);
-    }
     return reply_acl(c, ACL_RCPT, rc, &r);
 }
 
@@ -433,7 +420,7 @@ enum conv_end cmd_rcpt(struct conv *c, const struct smtp_line *line)
     struct message *msg = c->msg;
     bool behind_refused_mail = c->mail_refused;
     msg->rcpt_count++;
-    c->last_was_rcpt = true;
+    c->last_was_rcpt = c->rcpt_unanswered = true;
     if (!msg->sender_set) {
         msg->rcpt_fail_count++;
         if (c->advertised_pipelining && behind_refused_mail) {

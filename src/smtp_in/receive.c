@@ -200,12 +200,16 @@ static struct header **place_of(struct message *m, char place)
         return at;
     }
     if (place == 'r') {
+        while (*at && (*at)->type != 'P') {
+            at = &(*at)->next;
+        }
         while (*at && (*at)->type == 'P') {
             at = &(*at)->next;
         }
         return at;
     }
-    if (place == 'f') {
+    if (place == 'f' && *at) {
+        at = &(*at)->next; /* whatever stands first goes on doing so */
         while (*at && ((*at)->type == 'P' || str_startsi((*at)->text, "resent-"))) {
             at = &(*at)->next;
         }

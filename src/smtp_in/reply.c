@@ -10,6 +10,20 @@
 
 enum { LINE_MAX_TEXT = 75 };
 
+/* Remembers what a RCPT was answered with, which may be all that DATA has to say. */
+static void note_rcpt_reply(struct conv *c, struct str text)
+{
+    if (!c->rcpt_unanswered) {
+        return;
+    }
+    c->rcpt_unanswered = false;
+    if (str_unset(c->rcpt_reply)) {
+        c->rcpt_reply = str_dup(c->msg_pool, text);
+    } else if (!str_eq(c->rcpt_reply, text)) {
+        c->rcpt_replies_same = false;
+    }
+}
+
 void reply(struct conv *c, const char *fmt, ...)
 {
     va_list ap;
@@ -17,6 +31,7 @@ void reply(struct conv *c, const char *fmt, ...)
     struct str text = str_vfmt(c->msg_pool, fmt, ap);
     va_end(ap);
     debug("SMTP>> %.*s", STR_ARG(text));
+    note_rcpt_reply(c, text);
     if (c->batch) {
         return; /* a batch is answered by its exit status alone */
     }
@@ -28,6 +43,7 @@ void reply_lines(struct conv *c, struct str code, bool final, struct str text)
 {
     struct str tail = str_from(code, 4); /* an enhanced code goes on every line */
     struct str num = str_sub(code, 0, 3), line;
+    note_rcpt_reply(c, text);
     if (c->sess->no_multiline_responses) {
         if (!final) {
             return;
@@ -135,7 +151,36 @@ struct str conv_who(struct conv *c, bool flag)
     return acl_host_and_ident(c->msg_pool, c->sess, flag);
 }
 
-/* "S=0 C=EHLO,MAIL" is not kept by Exim for these lines; the last command is. */
+struct str conv_history(struct conv *c)
+{
+    struct buf b;
+    buf_init(&b, c->msg_pool, 4096);
+    for (size_t i = 0; i < c->history.n; i++) {
+        buf_addz(&b, i ? "," : c->history_cut ? " C=..." : " C=");
+        buf_adds(&b, c->history.v[i]);
+    }
+    return buf_str(&b);
+}
+
+struct str conv_age(struct conv *c)
+{
+    return time_used(c->msg_pool, c->sess->connected, time_now(), log_wants(LS_millisec));
+}
+
+bool reply_count_error(struct conv *c)
+{
+    if (++c->sess->synprot_errors <= c->set->smtp_max_synprot_errors) {
+        return false;
+    }
+    struct str who = conv_who(c, false), cmd = str_printable(c->msg_pool, c->cmd, false),
+               had = conv_history(c);
+    log_write(LOG_MAIN | LOG_REJECT,
+              "SMTP call from %.*s dropped: too many syntax or protocol errors (last command was "
+              "\"%.*s\", %.*s)",
+              STR_ARG(who), STR_ARG(cmd), STR_ARG(had));
+    return true;
+}
+
 enum conv_end reply_error(struct conv *c, bool protocol, int code, struct str data,
                           const char *text)
 {
@@ -144,14 +189,7 @@ enum conv_end reply_error(struct conv *c, bool protocol, int code, struct str da
         log_write(LOG_MAIN, "SMTP %s error in \"%.*s\" %.*s %s", protocol ? "protocol" : "syntax",
                   STR_ARG(cmd), STR_ARG(who), text);
     }
-    bool too_many = ++c->sess->synprot_errors > c->set->smtp_max_synprot_errors;
-    if (too_many) {
-        who = conv_who(c, false);
-        log_write(
-            LOG_MAIN | LOG_REJECT,
-            "SMTP call from %.*s dropped: too many syntax or protocol errors (last command was \"%.*s\")",
-            STR_ARG(who), STR_ARG(cmd));
-    }
+    bool too_many = reply_count_error(c);
     if (code > 0) {
         reply(c, "%d%c%.*s%s%s", code, too_many ? '-' : ' ', STR_ARG(data),
               str_unset(data) ? "" : ": ", text);

@@ -67,14 +67,7 @@ static void log_no_mail(struct conv *c)
     if (s->mail_count > 0 || !log_wants(LS_smtp_no_mail)) {
         return;
     }
-    struct buf b;
-    buf_init(&b, c->msg_pool, 4096);
-    for (size_t i = 0; i < c->history.n; i++) {
-        buf_addz(&b, i ? "," : " C=");
-        buf_adds(&b, c->history.v[i]);
-    }
-    struct str who = conv_who(c, false), seen = buf_str(&b);
-    struct str used = time_used(c->msg_pool, s->connected, time_now(), log_wants(LS_millisec));
+    struct str who = conv_who(c, false), seen = conv_history(c), used = conv_age(c);
     log_write(LOG_MAIN, "no MAIL in SMTP connection from %.*s D=%.*s%.*s", STR_ARG(who),
               STR_ARG(used), STR_ARG(seen));
 }

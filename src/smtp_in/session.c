@@ -407,6 +407,7 @@ static void note_history(struct conv *c, enum smtp_cmd cmd)
         c->history.n--;
     }
     strvec_push(&c->history, str_c(names[cmd]));
+    c->history_cut = c->history.n == HISTORY_MAX;
 }
 
 enum conv_end conv_command(struct conv *c, const struct smtp_line *l)
@@ -414,6 +415,10 @@ enum conv_end conv_command(struct conv *c, const struct smtp_line *l)
     c->cmd = l->text;
     c->cmd_arg = STR_NONE;
     c->sess->smtp_command = l->text;
+    if (l->cmd != CMD_DATA && l->cmd != CMD_BDAT) {
+        c->last_was_rcpt = false;
+    }
+    c->mail_refused = c->mail_refused && l->cmd == CMD_RCPT;
     if (too_many_nonmail(c, l->cmd)) {
         struct str who = conv_who(c, false), cmd = str_printable(c->msg_pool, c->cmd, false);
         conv_incomplete(c, "too many non-mail commands");
@@ -448,16 +453,21 @@ static enum conv_end lost(struct conv *c, enum read_result rc)
         return END_LOST;
     }
     conv_incomplete(c, "connection lost");
-    if (c->notcp && rc == READ_EOF) {
-        reply(c, "421 %.*s lost input connection", STR_ARG(c->sess->active_hostname));
-    } else {
-        conv_notquit(c, "connection-lost", "421",
-                     str_cstr(c->msg_pool, STR_CAT(c->msg_pool, c->sess->active_hostname,
-                                                   STR(" lost input connection"))));
+    if (c->batch) {
+        return END_LOST;
     }
-    if (log_wants(LS_lost_incoming_connection)) {
-        log_write(LOG_MAIN, "unexpected %s while reading SMTP command from %.*s%.*s",
-                  "disconnection", STR_ARG(who), STR_ARG(STR("")));
+    conv_notquit(c, "connection-lost", "421",
+                 str_cstr(c->msg_pool, STR_CAT(c->msg_pool, c->sess->active_hostname,
+                                               STR(" lost input connection"))));
+    /* Some clients just go away between messages, which is not worth a line. */
+    if (c->msg->sender_set && log_wants(LS_lost_incoming_connection)) {
+        struct str age = conv_age(c), why = STR("");
+        if (rc == READ_ERROR) {
+            why = str_fmt(c->msg_pool, " (error: %s)", strerror(stream_error(c->io)));
+        }
+        log_write(LOG_MAIN, "unexpected %s while reading SMTP command from %.*s%.*s D=%.*s",
+                  c->sess->sender_host_unknown ? "EOF" : "disconnection", STR_ARG(who),
+                  STR_ARG(why), STR_ARG(age));
     }
     return END_LOST;
 }

@@ -121,7 +121,7 @@ static void log_deferral(struct job *j, struct address *a, enum stage stage)
 static void obey_special(struct job *j, struct address *a)
 {
     if (str_is(a->special_action, "freeze")) {
-        queue_freeze(j, STR("by the system filter"));
+        queue_freeze(j, STR(""));
     }
 }
 

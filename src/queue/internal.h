@@ -152,6 +152,9 @@ void queue_pending(const struct config *conf, struct str id, unsigned flags);
 void queue_deliver_local(struct job *j);
 void queue_deliver_remote(struct job *j);
 
+/* The transport's message_size_limit; false with the address's outcome set. */
+bool queue_size_allowed(struct job *j, struct address *a);
+
 /* Ends the addresses of a call that cannot be made, and tells the panic log why. */
 void queue_cannot_call(struct job *j, struct address *list, int why, struct str message);
 

@@ -282,7 +282,8 @@ static struct address *take_batch(struct job *j)
     bool same_domain = room && transport_uses(t, "$domain");
     for (struct address *a = rest; a && room; a = rest) {
         rest = a->next;
-        bool join = may_share(j, first, a, same_domain) && retry_may_deliver(j, a);
+        bool join = may_share(j, first, a, same_domain) && queue_size_allowed(j, a) &&
+                    retry_may_deliver(j, a);
         struct address ***end = join ? &tail : &kept_tail;
         room -= join;
         **end = a;
@@ -321,7 +322,7 @@ void queue_deliver_local(struct job *j)
             a->basic_errno = ERRNO_BADTRANSPORT;
             a->message = STR("No transport set by router");
             queue_finish(j, a, STAGE_ROUTER);
-        } else if (!retry_may_deliver(j, a)) {
+        } else if (!queue_size_allowed(j, a) || !retry_may_deliver(j, a)) {
             j->local = next;
             queue_finish(j, a, STAGE_TRANSPORT);
         } else {

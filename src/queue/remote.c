@@ -65,6 +65,31 @@ bool queue_return_path(struct job *j, struct address *a, struct str *out)
     return false;
 }
 
+bool queue_size_allowed(struct job *j, struct address *a)
+{
+    const struct transport *t = a->transport;
+    struct str text;
+    int64_t limit = 0;
+    if (str_unset(t->message_size_limit.text) || str_is(t->message_size_limit.text, "0")) {
+        return true;
+    }
+    j->x.addr = a;
+    if (!expand_option(&j->x, &t->message_size_limit, &text) ||
+        !expand_number(&j->x, text, &limit)) {
+        a->outcome = ADDR_DEFER;
+        a->basic_errno = ERRNO_UNKNOWNERROR;
+        a->message = str_fmt(j->pool, "failed to expand message_size_limit in %.*s transport: %.*s",
+                             STR_ARG(t->name), STR_ARG(j->x.error));
+        return false;
+    }
+    if (limit <= 0 || j->m->size <= limit) {
+        return true;
+    }
+    a->outcome = ADDR_FAIL;
+    a->message = str_fmt(j->pool, "message is too big (transport limit = %lld)", (long long)limit);
+    return false;
+}
+
 static bool same_hosts(const struct host *a, const struct host *b)
 {
     for (; a && b; a = a->next, b = b->next) {
@@ -251,7 +276,9 @@ void queue_deliver_remote(struct job *j)
     for (struct address *a = j->remote, *next; a; a = next) {
         next = a->next;
         a->next = NULL;
-        if (!held_back(j, a)) {
+        if (!queue_size_allowed(j, a)) {
+            queue_finish(j, a, STAGE_TRANSPORT);
+        } else if (!held_back(j, a)) {
             *tail = a;
             tail = &a->next;
         }

@@ -75,8 +75,8 @@ static bool own_headers_add(struct ectx *x, const struct router *r, struct addre
                 continue;
             }
             a->message =
-                str_fmt(x->pool, "%.*s router failed to expand \"%.*s\": %.*s", STR_ARG(r->name),
-                        STR_ARG(r->headers_add.v[i].text), STR_ARG(x->error));
+                str_fmt(x->pool, "%.*s router failed to expand add_headers item \"%.*s\": %.*s",
+                        STR_ARG(r->name), STR_ARG(r->headers_add.v[i].text), STR_ARG(x->error));
             return false;
         }
         s = str_rtrim(s);
@@ -96,8 +96,8 @@ static bool own_headers_remove(struct ectx *x, const struct router *r, struct ad
                 continue;
             }
             a->message =
-                str_fmt(x->pool, "%.*s router failed to expand \"%.*s\": %.*s", STR_ARG(r->name),
-                        STR_ARG(r->headers_remove.v[i].text), STR_ARG(x->error));
+                str_fmt(x->pool, "%.*s router failed to expand remove_headers item \"%.*s\": %.*s",
+                        STR_ARG(r->name), STR_ARG(r->headers_remove.v[i].text), STR_ARG(x->error));
             return false;
         }
         struct str item;
@@ -201,6 +201,22 @@ static bool own_directories(struct ectx *x, const struct router *r, struct addre
     return true;
 }
 
+/* The user or group of a router could not be found: logged, and the address waits. */
+static bool no_identity(struct route_job *job, const struct router *r, struct address *a,
+                        const struct idopt *o, const char *what)
+{
+    struct ectx *x = job->x;
+    a->message =
+        str_starts(x->error, "Failed to find")
+            ? str_fmt(x->pool, "%.*s for the %.*s router", STR_ARG(x->error), STR_ARG(r->name))
+            : str_fmt(x->pool, "Failed to expand %s string \"%.*s\" for the %.*s router: %.*s",
+                      what, STR_ARG(o->text.text), STR_ARG(r->name), STR_ARG(x->error));
+    if (job->why == ROUTE_DELIVER) {
+        log_msg(LOG_MAIN | LOG_PANIC, x->msg, "%.*s", STR_ARG(a->message));
+    }
+    return false;
+}
+
 bool route_own_identity(struct route_job *job, const struct router *r, struct address *a)
 {
     struct ectx *x = job->x;
@@ -215,8 +231,7 @@ bool route_own_identity(struct route_job *job, const struct router *r, struct ad
     }
     if (r->user.set) {
         if (!route_find_user(x, &r->user, &a->uid, &a->gid, &known)) {
-            a->message = str_fmt(x->pool, "%.*s router: %.*s", STR_ARG(r->name), STR_ARG(x->error));
-            return false;
+            return no_identity(job, r, a, &r->user, "user");
         }
         a->uid_set = true;
         a->gid_set = known;
@@ -227,8 +242,7 @@ bool route_own_identity(struct route_job *job, const struct router *r, struct ad
     }
     if (r->group.set) {
         if (!route_find_group(x, &r->group, &a->gid)) {
-            a->message = str_fmt(x->pool, "%.*s router: %.*s", STR_ARG(r->name), STR_ARG(x->error));
-            return false;
+            return no_identity(job, r, a, &r->group, "group");
         }
         a->gid_set = true;
     }
@@ -258,7 +272,7 @@ const struct transport *route_transport(struct route_job *job, const struct rout
     }
     *ok = false;
     if (!expand_option(x, &r->transport_text, &name)) {
-        a->message = str_fmt(x->pool, "failed to expand \"%.*s\" in %.*s router: %.*s",
+        a->message = str_fmt(x->pool, "failed to expand transport \"%.*s\" in %.*s router: %.*s",
                              STR_ARG(r->transport_text.text), STR_ARG(r->name), STR_ARG(x->error));
         return NULL;
     }
@@ -295,7 +309,7 @@ enum route_result route_accept(struct route_job *job, const struct router *r, st
         return route_defer(a, ERRNO_BADTRANSPORT, a->message);
     }
     if (!route_own_identity(job, r, a)) {
-        return route_defer(a, ERRNO_BADUGID, a->message);
+        return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
     }
     a->transport = transport;
     if (!a->fallback_hosts && !str_unset(r->fallback_text)) {

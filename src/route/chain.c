@@ -220,6 +220,8 @@ static enum route_result out_of_routers(struct route_job *job, const struct rout
     if (str_unset(a->message)) {
         a->message = STR("Unrouteable address");
     }
+    a->router = NULL; /* no router is to blame */
+    a->router = NULL; /* no log line names one */
     return ROUTE_FAIL;
 }
 

@@ -44,15 +44,14 @@ enum route_result route_self(struct route_job *job, const struct router *r, stru
     case SELF_PASS: a->message = text; return ROUTE_PASS;
     case SELF_FAIL: return route_fail(a, text);
     case SELF_REROUTE: return route_change_domain(job, r, a, r->self_domain, r->self_rewrite);
-    case SELF_DEFER: return route_defer(a, ERRNO_HOST_IS_LOCAL, text);
+    case SELF_DEFER: return route_defer(a, ERRNO_UNKNOWNERROR, text);
     case SELF_FREEZE: break;
     }
     if (job->why == ROUTE_DELIVER || job->why == ROUTE_TEST) {
-        log_msg(LOG_MAIN, x->msg, "%.*s: %.*s (while routing <%.*s>)", STR_ARG(text),
-                STR_ARG(a->domain), STR_ARG(a->address));
+        log_msg(LOG_MAIN, x->msg, "%.*s: %.*s", STR_ARG(text), STR_ARG(a->domain));
     }
     a->special_action = STR("freeze");
-    return route_defer(a, ERRNO_HOST_IS_LOCAL, text);
+    return route_defer(a, ERRNO_UNKNOWNERROR, text);
 }
 
 /* ---- look-up ---- */

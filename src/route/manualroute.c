@@ -187,9 +187,8 @@ static enum route_result find_data(struct ectx *x, const struct router *r, struc
         return x->forced_fail
                    ? ROUTE_DECLINE
                    : route_defer(a, ERRNO_UNKNOWNERROR,
-                                 str_fmt(x->pool, "%.*s router: failed to expand \"%.*s\": %.*s",
-                                         STR_ARG(r->name), STR_ARG(o->route_data.text),
-                                         STR_ARG(x->error)));
+                                 str_fmt(x->pool, "failed to expand \"%.*s\": %.*s",
+                                         STR_ARG(o->route_data.text), STR_ARG(x->error)));
     }
     text = str_trim(text);
     if (str_empty(text) || !route_rule_parse(x->pool, text, false, &data)) {

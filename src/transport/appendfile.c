@@ -206,7 +206,7 @@ static bool init(struct opt_reader *r, struct transport *t)
 
 /* "10M", "1.5G", "5M/no_check"; false with a->message. An unset option is -1. */
 static bool size_option(struct ectx *x, const struct delivery *d, const struct etext *e,
-                        const char *name, bool *no_check, int64_t *out)
+                        bool *no_check, int64_t *out)
 {
     struct str s;
     double n = 0, scale = 1;
@@ -217,10 +217,8 @@ static bool size_option(struct ectx *x, const struct delivery *d, const struct e
     }
     if (!expand_option(x, e, &s)) {
         d->addrs->message =
-            str_fmt(x->pool,
-                    "Expansion of \"%.*s\" (%s in %.*s transport) failed: "
-                    "%.*s",
-                    STR_ARG(e->text), name, STR_ARG(d->transport->name), STR_ARG(x->error));
+            str_fmt(x->pool, "Expansion of \"%.*s\" in %.*s transport failed: %.*s",
+                    STR_ARG(e->text), STR_ARG(d->transport->name), STR_ARG(x->error));
         return false;
     }
     s = str_trim(s);
@@ -258,14 +256,11 @@ static bool plan_quota(struct ectx *x, struct delivery *d, const struct opts *o,
 {
     struct plan_facts *f = &p->f;
     bool unused = false, size_file = false;
-    if (!size_option(x, d, &o->quota, "quota", &f->quota_no_check, &f->quota) ||
-        !size_option(x, d, &o->quota_filecount, "quota_filecount", &f->filecount_no_check,
-                     &f->quota_filecount) ||
-        !size_option(x, d, &o->quota_warn_threshold, "quota_warn_threshold", &unused,
-                     &f->warn_threshold) ||
-        !size_option(x, d, &o->mailbox_size, "mailbox_size", &unused, &f->mailbox_size) ||
-        !size_option(x, d, &o->mailbox_filecount, "mailbox_filecount", &unused,
-                     &f->mailbox_filecount)) {
+    if (!size_option(x, d, &o->quota, &f->quota_no_check, &f->quota) ||
+        !size_option(x, d, &o->quota_filecount, &f->filecount_no_check, &f->quota_filecount) ||
+        !size_option(x, d, &o->quota_warn_threshold, &unused, &f->warn_threshold) ||
+        !size_option(x, d, &o->mailbox_size, &unused, &f->mailbox_size) ||
+        !size_option(x, d, &o->mailbox_filecount, &unused, &f->mailbox_filecount)) {
         transport_end_all(d, ADDR_DEFER, ERRNO_UNKNOWNERROR, d->addrs->message);
         return false;
     }
@@ -358,7 +353,14 @@ static bool plan_path(struct ectx *x, struct delivery *d, const struct opts *o, 
 {
     struct str path;
     bool directory;
-    if (!find_path(x, d, o, &directory, &path) || !check_place(x, d, o, p, &path)) {
+    if (!find_path(x, d, o, &directory, &path)) {
+        return false;
+    }
+    if (!directory && str_is(path, "/dev/null")) {
+        transport_end_all(d, ADDR_OK, 0, STR_NONE); /* nothing to lock or to write */
+        return false;
+    }
+    if (!check_place(x, d, o, p, &path)) {
         return false;
     }
     if (!str_starts(path, "/")) {

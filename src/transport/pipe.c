@@ -405,7 +405,7 @@ static void judge_code(struct ectx *x, struct delivery *d, const struct opts *o,
                                       code - 128, strsignal(code - 128))
                             : STR("");
     bool frozen = code == EXEC_FAILED && o->freeze_exec_fail;
-    bool later = frozen || is_temporary(pool, o, code);
+    bool later = frozen || (!o->return_output && is_temporary(pool, o, code));
     if (frozen) {
         d->addrs->special_action = STR("freeze");
     }
@@ -426,14 +426,17 @@ static void judge(struct ectx *x, struct delivery *d, const struct opts *o, cons
     } else if (r->f.timed_out) {
         transport_end_all(d, o->timeout_defer ? ADDR_DEFER : ADDR_FAIL, ETIMEDOUT,
                           STR("pipe delivery process timed out"));
-    } else if (o->return_output && output && !str_empty(d->msg->sender)) {
-        transport_end_all(d, ADDR_FAIL, 0, STR("return message generated"));
-    } else if (o->ignore_status && !(r->f.exec_failed && o->freeze_exec_fail)) {
-        return;
+    } else if (r->f.exec_failed && o->freeze_exec_fail) {
+        judge_code(x, d, o, EXEC_FAILED, p->argv.v[0]);
+    } else if (o->ignore_status) {
+        status = 0;
     } else if (WIFSIGNALED(status)) {
         judge_signal(x, d, o, WTERMSIG(status), command);
     } else if (WEXITSTATUS(status)) {
         judge_code(x, d, o, WEXITSTATUS(status), p->argv.v[0]);
+    }
+    if (d->addrs->outcome == ADDR_OK && o->return_output && output) {
+        transport_end_all(d, ADDR_FAIL, 0, STR("return message generated"));
     }
 }
 

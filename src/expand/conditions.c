@@ -218,10 +218,6 @@ static bool test_exists(struct ectx *x, const struct str *a, size_t n, bool *res
 {
     struct stat st;
     (void)n;
-    if (a[0].tainted) {
-        log_write(LOG_MAIN | LOG_PANIC, "Tainted filename '%.*s'", STR_ARG(a[0]));
-        return eval_fail(x, "Tainted name '%.*s' for stat not permitted", STR_ARG(a[0]));
-    }
     *result = stat(str_cstr(x->pool, a[0]), &st) == 0;
     return true;
 }

@@ -213,6 +213,13 @@ bool expand_option(struct ectx *x, const struct etext *opt, struct str *out)
     return true;
 }
 
+bool eval_tainted(struct ectx *x, struct str text)
+{
+    eval_fail(x, "attempt to expand tainted string '%.*s'", STR_ARG(text));
+    log_write(LOG_MAIN | LOG_PANIC, "%.*s", STR_ARG(x->error));
+    return false;
+}
+
 bool expand_nested(struct ectx *x, struct str text, struct str *out)
 {
     struct expand_error err;
@@ -221,7 +228,7 @@ bool expand_nested(struct ectx *x, struct str text, struct str *out)
         return true;
     }
     if (text.tainted) {
-        return eval_fail(x, "attempt to expand tainted string '%.*s'", STR_ARG(text));
+        return eval_tainted(x, text);
     }
     if (x->depth >= MAX_NESTING) {
         return eval_fail(x, "string expansion is nested too deeply");

@@ -208,6 +208,9 @@ struct str replace_newlines(struct pool *pool, struct str text, struct str eol);
 
 bool test_crypteq(struct ectx *x, const struct str *args, size_t n, bool *result);
 
+/* The refusal to expand a tainted text, logged; false. */
+bool eval_tainted(struct ectx *x, struct str text);
+
 /* A variable's value; never unset. False if it cannot be had. */
 bool eval_variable(struct ectx *x, const struct variable *v, struct str name, struct str *out);
 

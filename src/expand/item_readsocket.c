@@ -103,12 +103,13 @@ static int connect_inet(struct ectx *x, const struct request *r)
 
 static int connect_server(struct ectx *x, const struct request *r)
 {
+    if (r->name.tainted) {
+        eval_fail(x, "Tainted filename for search: '%.*s'", STR_ARG(r->name));
+        log_write(LOG_MAIN | LOG_PANIC, "%.*s", STR_ARG(x->error));
+        return -1;
+    }
     if (str_startsi(r->name, "inet:")) {
         return connect_inet(x, r);
-    }
-    if (r->name.tainted) {
-        eval_fail(x, "Tainted name for socket: '%.*s'", STR_ARG(r->name));
-        return -1;
     }
     int fd = -1;
     errno = ENOENT;

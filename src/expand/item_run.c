@@ -16,6 +16,15 @@
 
 enum { TIMEOUT_MS = 60000, END_MS = 30000, MAX_OUTPUT = 16 << 20, NOT_STARTED = 127 };
 
+static bool check_path(struct ectx *x, const struct strvec *words)
+{
+    if (words->n == 0 || !words->v[0].tainted) {
+        return true;
+    }
+    log_write(LOG_MAIN | LOG_PANIC, "Attempt to exec tainted path: '%.*s'", STR_ARG(words->v[0]));
+    return eval_fail(x, "couldn't create child process: %s", strerror(EPERM));
+}
+
 /* The command's words as they are to be run. */
 static bool make_words(struct ectx *x, const struct item *it, struct strvec *words)
 {
@@ -25,12 +34,8 @@ static bool make_words(struct ectx *x, const struct item *it, struct strvec *wor
         if (!expand_arg(x, it->args[0], &s)) {
             return false;
         }
-        if (s.tainted) {
-            return eval_fail(x, "attempt to use tainted string '%.*s' as a command for ${run}",
-                             STR_ARG(s));
-        }
         parse_command_words(x->pool, s, words);
-        return true;
+        return check_path(x, words);
     }
     for (size_t i = 0; i < it->n; i++) {
         if (!expand_arg(x, it->args[i], &s)) {
@@ -42,11 +47,7 @@ static bool make_words(struct ectx *x, const struct item *it, struct strvec *wor
         }
         strvec_push(words, s);
     }
-    if (words->n && words->v[0].tainted) {
-        return eval_fail(x, "attempt to use tainted string '%.*s' as a command for ${run}",
-                         STR_ARG(words->v[0]));
-    }
-    return true;
+    return check_path(x, words);
 }
 
 /* What the child writes until it closes its output; false at the deadline. */

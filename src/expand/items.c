@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { MAX_FILE = 16 << 20, DAY = 24 * 60 * 60 };
 
@@ -60,7 +61,10 @@ ITEM_ROW(readfile)
         *out = STR("");
         return true;
     }
-    return eval_fail(x, "failed to open %.*s: %s", STR_ARG(name), strerror(errno));
+    int e = str_empty(name) ? ENOENT : errno;
+    return e == EACCES ? eval_fail(x, "failed to open %.*s: %s (euid=%ld egid=%ld)", STR_ARG(name),
+                                   strerror(e), (long)geteuid(), (long)getegid())
+                       : eval_fail(x, "failed to open %.*s: %s", STR_ARG(name), strerror(e));
 }
 
 ITEM_ROW(hmac)

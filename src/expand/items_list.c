@@ -105,13 +105,6 @@ struct sort_entry {
     struct str item, field;
 };
 
-/* True if a stands before b by the condition; false return: x->error. */
-static bool before(struct ectx *x, const struct expand_condition *by, struct str a, struct str b,
-                   bool *result)
-{
-    return by->test(x, (struct str[]){a, b}, 2, result);
-}
-
 static const struct expand_condition *comparator(struct ectx *x, struct str name)
 {
     static const char *const allowed[] = {"<",  "<=",  ">",  ">=",  "lt", "lti",
@@ -157,12 +150,10 @@ bool item_sort(struct ectx *x, const struct item *it, struct str *out)
             }
             v = more;
         }
-        size_t at = n;
-        for (bool less = true; at > 0 && less;) {
-            if (!before(x, by, e.field, v[at - 1].field, &less)) {
-                return false;
-            }
-            at -= less;
+        size_t at = 0;
+        for (bool less = false; at < n && !less; at += !less) {
+            /* What cannot be compared does not stand before anything. */
+            less = by->test(x, (struct str[]){e.field, v[at].field}, 2, &less) && less;
         }
         memmove(v + at + 1, v + at, (n - at) * sizeof *v);
         v[at] = e;

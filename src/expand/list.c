@@ -26,6 +26,9 @@ void list_add(struct buf *b, struct str item, char sep, bool first)
 {
     if (!first) {
         buf_addc(b, sep);
+        if (str_empty(item) || item.p[0] == sep) {
+            buf_addc(b, ' '); /* separators together would stand for one as data */
+        }
     }
     b->tainted |= item.tainted;
     for (uint32_t i = 0; i < item.len; i++) {

@@ -295,7 +295,8 @@ static enum match match_file(struct match_state *st, const struct mitem *it, boo
     *last_negated = it->negated;
     if (file_read(st->x->pool, it->name, MAX_FILE, &text) < 0) {
         match_why(st, MATCH_ERROR, "failed to open %.*s when checking \"%.*s\": %s",
-                  STR_ARG(it->name), STR_ARG(st->list), it->name.tainted ? "the name is tainted" : strerror(errno));
+                  STR_ARG(it->name), STR_ARG(st->list),
+                  it->name.tainted ? "the name is tainted" : strerror(errno));
         *found = true;
         return fatal(st);
     }

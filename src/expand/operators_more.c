@@ -270,6 +270,11 @@ PUBLIC_OPERATOR(nhash)
 
 PUBLIC_OPERATOR(expand)
 {
+    if (s.tainted) {
+        eval_tainted(x, s);
+        return eval_fail(x, "internal expansion of \"%.*s\" failed: %.*s", STR_ARG(s),
+                         STR_ARG(x->error));
+    }
     if (expand_nested(x, s, out)) {
         return true;
     }
@@ -372,7 +377,7 @@ PUBLIC_OPERATOR(ipv6denorm)
 /* The longest run of zero groups gives way to "::". */
 static struct str short_text(struct pool *pool, const struct ip *ip)
 {
-    int best = -1, best_len = 1;
+    int best = -1, best_len = 0;
     struct buf b;
     buf_init(&b, pool, 64);
     for (int i = 0; i < 8; i++) {
@@ -503,9 +508,6 @@ PUBLIC_OPERATOR(stat)
 {
     struct stat st;
     char mode[11];
-    if (s.tainted) {
-        return eval_fail(x, "Tainted name for stat: '%.*s'", STR_ARG(s));
-    }
     if (stat(str_cstr(x->pool, s), &st) < 0) {
         return eval_fail(x, "stat(%.*s) failed: %s", STR_ARG(s), strerror(errno));
     }

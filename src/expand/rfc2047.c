@@ -170,17 +170,20 @@ struct str rfc2047_encode(struct pool *pool, struct str s, struct str charset)
     b.tainted = s.tainted;
     buf_adds(&b, begin);
     size_t start = b.len; /* of the second and later words the beginning counts */
+    bool half = false;    /* perhaps within a character of two bytes */
     for (uint32_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (b.len - start > 67) {
+        if (b.len - start > 67 && !half) {
             buf_addz(&b, "?= ");
             start = b.len;
             buf_adds(&b, begin);
         }
         if (needs_encoding(c) || strchr("()<>@,;:\\\".[]_?=", c)) {
             buf_addf(&b, "=%02X", c);
+            half = !half;
         } else {
             buf_addc(&b, c == ' ' ? '_' : (char)c);
+            half = half && c == ' ';
         }
     }
     buf_addz(&b, "?=");

@@ -73,10 +73,10 @@ int64_t time_interval(struct str s)
         while (n < s.len && s.p[n] >= '0' && s.p[n] <= '9') {
             n++;
         }
-        if (!str_to_u64(str_sub(s, 0, n), 10, &value) || value > INT32_MAX) {
+        if (n == s.len || !str_to_u64(str_sub(s, 0, n), 10, &value) || value > INT32_MAX) {
             return -1;
         }
-        char letter = n < s.len ? s.p[n] : 's';
+        char letter = s.p[n];
         size_t u = 0;
         while (u < ARRAY_LEN(units) && units[u].letter != letter) {
             u++;

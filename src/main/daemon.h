@@ -94,7 +94,7 @@ struct worker {
     const struct config *conf;
     const struct listeners *listeners;
     int submissions; /* local submission socket, -1: none */
-    int pool;        /* delivery pool's socket, -1: none */
+    int pool;        /* delivery pool's pipe, -1: none */
     int hand;        /* -1: none */
     int wake;        /* eventfd: tell the supervisor that nobody is idle */
     struct board *board;

@@ -1,104 +1,92 @@
 /*
- * The delivery pool: a datagram socket in the spool directory that any process writes message ids
- * to, and the loop of the workers that read it. A datagram is a hint: if it is lost, or nobody
- * listens, the message waits for a queue run.
+ * The delivery pool: a named pipe in the spool directory that any process writes message ids to, and
+ * the loop of the workers that read it. What is in it is a hint: if it is full, or nobody listens,
+ * the message waits for a queue run. A pipe and not a datagram socket, because the kernel keeps ten
+ * datagrams by default, and thousands of these.
  *
- * A datagram is one letter for what is asked, then the id: 'D' deliver, 'L' local deliveries only.
+ * A record has a fixed size, so that reads and writes of many processes never split one: a letter
+ * for what is asked, then the id, then zeros: 'D' deliver, 'L' local deliveries only.
  */
 #include "queue/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DATAGRAM_MAX = 64, WAKE_SECONDS = 2 /* a worker looks at its orders so often */ };
+enum { RECORD = 32, PIPE_BYTES = 1 << 20 };
 
-static const char socket_name[] = "minim.delivery";
+static const char pipe_name[] = "minim.delivery";
 
-/* Our end of the pool's socket: of the process, kept open between messages. */
+/* Our end of the pool's pipe: of the process, kept open between messages. */
 static struct {
     int fd;
     pid_t pid;
 } sender = {-1, 0};
 
-static bool socket_address(const struct config *conf, struct sockaddr_un *sun)
-{
-    struct pool *pool = pool_new("pool path");
-    struct str path = spool_path(conf, pool, str_c(socket_name));
-    bool fits = path.len < sizeof sun->sun_path;
-    memset(sun, 0, sizeof *sun);
-    sun->sun_family = AF_UNIX;
-    if (fits) {
-        memcpy(sun->sun_path, path.p, path.len);
-    }
-    pool_free(&pool);
-    return fits;
-}
-
 int queue_pool_listen(const struct config *conf)
 {
-    struct sockaddr_un sun;
-    if (!socket_address(conf, &sun)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
+    struct pool *pool = pool_new("pool path");
+    const char *path = spool_path(conf, pool, str_c(pipe_name)).p;
     mkdir_parents(core_settings(conf)->spool_directory, 0750);
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    unlink(sun.sun_path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&sun, sizeof sun) < 0 ||
-        chmod(sun.sun_path, 0600) < 0) {
-        int saved = errno;
-        if (fd >= 0) {
-            close(fd);
+    unlink(path);
+    int fd = mkfifo(path, 0600) == 0 ? open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
+    int error = errno;
+    if (fd < 0) {
+        log_write(LOG_MAIN | LOG_PANIC, "delivery pool: %s: %s", path, strerror(error));
+    } else {
+        (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES); /* no more than allowed: the usual size does */
+        if (geteuid() == 0 && chown(path, priv_work_uid(conf), priv_work_gid(conf)) < 0) {
+            log_write(LOG_MAIN | LOG_PANIC, "cannot give %s to exim_user: %s", path,
+                      strerror(errno));
         }
-        errno = saved;
-        return -1;
     }
-    if (geteuid() == 0 && chown(sun.sun_path, priv_work_uid(conf), priv_work_gid(conf)) < 0) {
-        log_write(LOG_MAIN | LOG_PANIC, "cannot give %s to exim_user: %s", sun.sun_path,
-                  strerror(errno));
-    }
+    pool_free(&pool);
+    errno = error;
     return fd;
 }
 
-/* A connected descriptor, or -1 if nobody listens. */
+/* The pipe's writing end, or -1 if nobody listens. */
 static int connected(const struct config *conf)
 {
-    struct sockaddr_un sun;
     if (sender.fd >= 0 && sender.pid == getpid()) {
         return sender.fd;
     }
     if (sender.fd >= 0) {
         close(sender.fd);
     }
+    struct pool *pool = pool_new("pool path");
+    struct stat st;
+    signal(SIGPIPE, SIG_IGN); /* readers that have gone are nothing to die of */
     sender.pid = getpid();
-    sender.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (sender.fd >= 0 && (!socket_address(conf, &sun) ||
-                           connect(sender.fd, (struct sockaddr *)&sun, sizeof sun) < 0)) {
+    sender.fd = open(spool_path(conf, pool, str_c(pipe_name)).p, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (sender.fd >= 0 && (fstat(sender.fd, &st) < 0 || !S_ISFIFO(st.st_mode))) {
         close(sender.fd);
         sender.fd = -1;
     }
+    pool_free(&pool);
     return sender.fd;
 }
 
-/* Sends the datagram. False if there is no pool; a full one is as good as success. */
+/* Writes the record. False if there is no pool; a full one is as good as success. */
 static bool tell_pool(const struct config *conf, struct str id, char what)
 {
-    char text[DATAGRAM_MAX];
-    int n = snprintf(text, sizeof text, "%c%.*s", what, STR_ARG(id));
+    char record[RECORD] = {what};
+    if (id.len > RECORD - 2) {
+        return false;
+    }
+    memcpy(record + 1, id.p, id.len);
     for (int attempt = 0; attempt < 2; attempt++) {
         int fd = connected(conf);
         if (fd < 0) {
             return false;
         }
-        if (send(fd, text, (size_t)n, MSG_NOSIGNAL) >= 0 || errno == EAGAIN || errno == ENOBUFS) {
+        if (write(fd, record, RECORD) == RECORD || errno == EAGAIN) {
             return true;
         }
         close(sender.fd);
@@ -201,41 +189,61 @@ void queue_pending(const struct config *conf, struct str id, unsigned flags)
     }
 }
 
-/* Delivers what a datagram asks for. */
-static void serve(const struct config *conf, struct str text, const struct queue_hooks *hooks)
+/* Delivers what a record asks for. */
+static void serve(const struct config *conf, const char *record, const struct queue_hooks *hooks)
 {
-    if (text.len < 2 || !message_id_valid(str_from(text, 1))) {
+    struct str id = str_n(record + 1, strnlen(record + 1, RECORD - 1));
+    if (!message_id_valid(id)) {
         return;
     }
     if (hooks && hooks->state) {
         hooks->state(hooks->closure, true);
     }
-    queue_deliver(conf, str_from(text, 1),
-                  DELIVER_FIRST | (text.p[0] == 'L' ? DELIVER_LOCAL_ONLY : 0));
+    queue_deliver(conf, id, DELIVER_FIRST | (record[0] == 'L' ? DELIVER_LOCAL_ONLY : 0));
     if (hooks && hooks->state) {
         hooks->state(hooks->closure, false);
     }
 }
 
+/* One worker at a time is woken when a record comes. */
+static int make_epoll(int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+    int ep = epoll_create1(EPOLL_CLOEXEC);
+    if (ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) < 0) {
+        close(ep);
+        ep = -1;
+    }
+    return ep;
+}
+
 void queue_worker(const struct config *conf, int fd, volatile const int *stop,
                   const struct queue_hooks *hooks)
 {
-    char text[DATAGRAM_MAX];
-    struct timeval wait = {WAKE_SECONDS, 0};
-    int64_t since = time_monotonic_ms(), idle = hooks ? hooks->idle_ms : -1;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    while (!*stop) {
-        ssize_t n = recv(fd, text, sizeof text, 0);
-        if (n >= 0) {
-            serve(conf, str_n(text, (size_t)n), hooks);
-            since = idle >= 0 ? time_monotonic_ms() : 0;
-        } else if (errno == EAGAIN || errno == EINTR) {
-            if (idle >= 0 && time_monotonic_ms() - since >= idle) {
-                return;
-            }
-        } else {
-            log_write(LOG_MAIN | LOG_PANIC, "delivery pool: %s", strerror(errno));
-            return;
+    char record[RECORD];
+    struct epoll_event e;
+    sigset_t term, open_mask;
+    int idle = hooks ? hooks->idle_ms : -1, ep = make_epoll(fd);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, &open_mask);
+    bool broken = ep < 0;
+    while (!*stop && !broken) {
+        ssize_t n = read(fd, record, RECORD);
+        if (n == RECORD) {
+            serve(conf, record, hooks);
+            continue;
+        }
+        broken = n >= 0 || errno != EAGAIN;
+        if (!broken && epoll_pwait(ep, &e, 1, idle, &open_mask) == 0) {
+            break;
         }
     }
+    if (broken) {
+        log_write(LOG_MAIN | LOG_PANIC, "delivery pool: %s", strerror(errno));
+    }
+    if (ep >= 0) {
+        close(ep);
+    }
+    sigprocmask(SIG_SETMASK, &open_mask, NULL);
 }

@@ -43,7 +43,10 @@ enum queue_how {
 };
 void queue_hand_over(const struct config *conf, struct str id, enum queue_how how);
 
-/* The delivery pool's socket, named in the spool directory: made by the supervisor, read by workers. */
+/*
+ * The delivery pool's pipe, named in the spool directory: made by the supervisor, read by workers.
+ * -1 after a log line.
+ */
 int queue_pool_listen(const struct config *conf);
 /* What a worker's owner wants to know of it, and how long it may idle. */
 struct queue_hooks {
@@ -52,8 +55,8 @@ struct queue_hooks {
     int idle_ms; /* the worker returns when it has waited that long; -1: never */
 };
 /*
- * Serves ids from the socket for ever; returns on SIGTERM (*stop set; looked at between messages
- * and when a signal interrupts the wait). hooks may be NULL.
+ * Serves ids from the pipe for ever; returns on SIGTERM (*stop set), which is held back while a
+ * message is delivered. hooks may be NULL.
  */
 void queue_worker(const struct config *conf, int fd, volatile const int *stop,
                   const struct queue_hooks *hooks);

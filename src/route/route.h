@@ -27,7 +27,9 @@ struct transport {
     bool body_only, delivery_date_add, disable_logging, envelope_to_add, headers_only, initgroups,
         rcpt_include_affixes, retry_use_local_part, retry_use_local_part_set, return_path_add;
     struct etext current_directory, debug_print, home_directory, max_parallel, message_size_limit,
-        return_path, shadow_condition, transport_filter;
+        return_path, shadow_condition;
+    struct etexts filter; /* transport_filter's arguments */
+    struct str filter_text;
     struct etexts headers_add, headers_remove;
     struct rewrite_rule *headers_rewrite;
     struct str headers_rewrite_text;

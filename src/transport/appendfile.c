@@ -289,6 +289,9 @@ static bool plan_quota(struct ectx *x, struct delivery *d, const struct opts *o,
 static bool end(struct delivery *d, int why, struct str text)
 {
     transport_end_all(d, why == ERRNO_NOTABSOLUTE ? ADDR_FAIL : ADDR_DEFER, why, text);
+    for (struct address *a = d->addrs; a; a = a->next) {
+        a->no_retry = why == ERRNO_UNKNOWNERROR; /* the configuration's fault */
+    }
     return false;
 }
 

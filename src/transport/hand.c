@@ -80,6 +80,10 @@ void plan_execute(struct ectx *x, struct delivery *d, struct plan *p, struct pla
     } else {
         run_here(x->conf, x->pool, p, r);
     }
+    if (p->own_fd) {
+        close(p->fd);
+        p->own_fd = false;
+    }
     (void)d;
 }
 
@@ -92,7 +96,7 @@ void hand_local(struct ectx *x, struct delivery *d)
 }
 
 static const struct hand_op deliver_op = {'d', serve};
-static const struct hand_op *const ops[] = {&deliver_op, &hand_open_op, NULL};
+static const struct hand_op *const ops[] = {&deliver_op, &hand_open_op, &hand_command_op, NULL};
 
 int hand_start(const struct config *conf)
 {

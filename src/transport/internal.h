@@ -101,6 +101,7 @@ struct plan {
     struct str text[PLAN_TEXTS];
     struct strvec argv, env; /* of pipes */
     int fd;                  /* of the body, -1: none */
+    bool own_fd;             /* fd is closed when the plan has been carried out */
 };
 
 /* What came of it. */
@@ -194,6 +195,19 @@ bool command_split(struct pool *pool, struct str line, struct strvec *out, struc
 /* The environment of commands. */
 void command_environment(struct ectx *x, const struct delivery *d, struct str path,
                          struct strvec *env);
+
+/* ---- transport filters (filter.c) ---- */
+
+/* transport_filter's value: its arguments, compiled; and as -bP prints it. */
+bool filter_parse(struct opt_reader *r, void *base, struct str value);
+struct str filter_print(struct pool *pool, const void *base);
+
+/*
+ * Passes the message (headers and body by the TW_ flags) through the transport's filter. *fd gets
+ * an anonymous file of *size bytes with its output, the caller's to close. False: the addresses
+ * have been ended, errno is set.
+ */
+bool filter_message(struct ectx *x, struct delivery *d, unsigned flags, int *fd, int64_t *size);
 
 /* ---- drivers ---- */
 

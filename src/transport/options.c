@@ -97,6 +97,10 @@ const struct option transport_options[] = {
      "must be true for the shadow transport to run", NULL, NULL},
     {"shadow_transport", OPT_STRING, O(shadow_text), NULL,
      "local transport that gets a copy of what was delivered", NULL, NULL},
+    {"transport_filter", OPT_CUSTOM, O(filter_text), NULL,
+     "command that the message passes through", filter_parse, filter_print},
+    {"transport_filter_timeout", OPT_TIME, O(transport_filter_timeout), "5m",
+     "how long the filter may take", NULL, NULL},
     {"user", OPT_USER, O(user), NULL, "user that deliveries run as", NULL, NULL},
     {0},
 };
@@ -197,7 +201,10 @@ static const struct transport_driver *const drivers[] = {
     &pipe_transport,       &smtp_transport,      NULL,
 };
 
+static const char *const features[] = {"appendfile/maildir/mailstore", NULL};
+
 const struct module transport_module = {
+    .features = features,
     .name = "transport",
     .room = ROOM_TRANSPORT,
     .transports = drivers,

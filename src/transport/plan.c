@@ -146,10 +146,14 @@ static bool append(void *closure, const char *p, size_t n)
 }
 
 /* Short bodies travel in the plan, long ones as the open spool file. */
-static bool plan_body(struct delivery *d, struct plan *p)
+static bool plan_body(struct ectx *x, struct delivery *d, struct plan *p)
 {
     struct message *m = d->msg;
     p->fd = -1;
+    if (d->transport->filter.n) {
+        p->f.body_in_fd = p->own_fd = true;
+        return filter_message(x, d, transport_flags(d->transport), &p->fd, &p->f.body_size);
+    }
     if (d->transport->headers_only) {
         p->text[PT_BODY] = STR("");
         return true;
@@ -195,7 +199,8 @@ bool plan_begin(struct ectx *x, struct delivery *d, struct plan *p, struct str p
     p->f.uid = d->uid;
     p->f.gid = d->gid;
     plan_groups(d, p);
-    if (!d->transport->body_only &&
+    bool headers_here = !d->transport->body_only && d->transport->filter.n == 0;
+    if (headers_here &&
         !transport_headers(x, d, transport_flags(d->transport), &headers)) {
         transport_end_all(d, ADDR_DEFER, ERRNO_CHHEADER_FAIL,
                           str_fmt(x->pool, "failed to expand headers_add or headers_remove: %.*s",
@@ -210,13 +215,16 @@ bool plan_begin(struct ectx *x, struct delivery *d, struct plan *p, struct str p
                             .closure = &lead};
     buf_adds(&lead, prefix);
     line_filter_put(&f, headers.p, headers.len);
-    if (!d->transport->body_only) {
+    if (headers_here) {
         line_filter_put(&f, "\n", 1);
     }
     p->text[PT_LEAD] = buf_str(&lead);
     p->text[PT_TAIL] = suffix;
     p->f.message_size = (int64_t)lead.len + d->msg->body_size + suffix.len;
-    if (!plan_body(d, p)) {
+    if (!plan_body(x, d, p)) {
+        if (d->transport->filter.n) {
+            return false;
+        }
         transport_end_all(
             d, ADDR_DEFER, errno,
             str_fmt(x->pool, "failed to read the message's body: %s", strerror(errno)));

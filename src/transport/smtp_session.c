@@ -468,6 +468,9 @@ static enum smtp_try open_failed(struct ectx *x, struct delivery *d, enum smtp_s
     int basic = st == SMTP_TEMP || st == SMTP_PERM ? 0 : errno_of(st, 0);
     if (connecting) {
         note_reason(d, e, e == ETIMEDOUT ? from + ERRNO_CONNECTING : from, STR_NONE);
+        for (struct address *a = d->addrs; a; a = a->next) {
+            a->host_used = a->outcome == ADDR_PENDING ? NULL : a->host_used;
+        }
     } else {
         note_reason(d, basic, st == SMTP_TIMEOUT ? from : 0, error);
     }

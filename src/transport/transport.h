@@ -36,7 +36,8 @@ enum {
     TW_ENVELOPE_TO = 32,
     TW_DELIVERY_DATE = 64,
     TW_FINAL_DOT = 128,
-    TW_CHECK_STRING = 256
+    TW_CHECK_STRING = 256,
+    TW_UNFILTERED = 512 /* what a transport filter reads */
 };
 struct transport_writer {
     unsigned flags;

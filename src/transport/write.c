@@ -8,6 +8,7 @@
 #include "transport/internal.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 enum { CHUNK = 65536, HEADERS_MAX = 64 * 1024 * 1024 };
 
@@ -293,11 +294,48 @@ static bool copy_body(struct message *m, struct pool *pool, struct line_filter *
     return ok;
 }
 
+/* What a transport filter made of the message, in place of the message. */
+static bool copy_filtered(struct ectx *x, struct delivery *d, unsigned flags, struct line_filter *f)
+{
+    int fd;
+    int64_t size, at = 0;
+    if (!filter_message(x, d, flags, &fd, &size)) {
+        return false;
+    }
+    char *p = pool_alloc(d->pool, CHUNK);
+    bool ok = true;
+    while (ok && at < size) {
+        ssize_t n = pread(fd, p, CHUNK, at);
+        ok = n > 0 && line_filter_put(f, p, (size_t)n);
+        at += n;
+    }
+    int e = errno;
+    close(fd);
+    errno = e;
+    return ok;
+}
+
+/* The message as it is: headers, changed as router and transport say, and body. */
+static bool copy_message(struct ectx *x, struct delivery *d, unsigned flags, struct line_filter *f)
+{
+    struct str headers = STR("");
+    if (!(flags & TW_NO_HEADERS)) {
+        if (!transport_headers(x, d, flags, &headers)) {
+            errno = EINVAL;
+            return false;
+        }
+        if (!line_filter_put(f, headers.p, headers.len) || !line_filter_put(f, "\n", 1)) {
+            return false;
+        }
+    }
+    return flags & TW_NO_BODY || copy_body(d->msg, d->pool, f);
+}
+
 bool transport_write_message(struct ectx *x, struct delivery *d, struct transport_writer *w)
 {
     struct gather g = {.w = w, .p = pool_alloc(d->pool, CHUNK)};
     struct line_filter f = {.crlf = w->flags & TW_CRLF, .put = gather_put, .closure = &g};
-    struct str headers = STR("");
+    bool filtered = d->transport->filter.n && !(w->flags & TW_UNFILTERED);
     if (w->flags & TW_DOTS) {
         f.check = STR(".");
         f.escape = STR("..");
@@ -305,16 +343,7 @@ bool transport_write_message(struct ectx *x, struct delivery *d, struct transpor
         f.check = w->check_string;
         f.escape = w->escape_string;
     }
-    if (!(w->flags & TW_NO_HEADERS)) {
-        if (!transport_headers(x, d, w->flags, &headers)) {
-            errno = EINVAL;
-            return false;
-        }
-        if (!line_filter_put(&f, headers.p, headers.len) || !line_filter_put(&f, "\n", 1)) {
-            return false;
-        }
-    }
-    if (!(w->flags & TW_NO_BODY) && !copy_body(d->msg, d->pool, &f)) {
+    if (!(filtered ? copy_filtered(x, d, w->flags, &f) : copy_message(x, d, w->flags, &f))) {
         return false;
     }
     if (f.inside && w->flags & (TW_FINAL_DOT | TW_DOTS) && !line_filter_put(&f, "\n", 1)) {

@@ -162,7 +162,7 @@ bool xtext_decode(struct pool *pool, struct str s, struct str *out)
 static bool needs_escape(char c, bool eight_bit)
 {
     unsigned char u = (unsigned char)c;
-    return u < 32 || u == 127 || (eight_bit && u > 127) || u == '\\';
+    return u < 32 || u == 127 || (eight_bit && u > 127);
 }
 
 /* One escaped byte into q; returns its length. */
@@ -185,7 +185,7 @@ static size_t put_escape(char *q, char c)
 struct str str_printable(struct pool *pool, struct str s, bool eight_bit)
 {
     uint32_t i = 0;
-    while (i < s.len && !(needs_escape(s.p[i], eight_bit) && s.p[i] != '\\')) {
+    while (i < s.len && !(needs_escape(s.p[i], eight_bit))) {
         i++;
     }
     if (i == s.len) {

@@ -385,7 +385,7 @@ static struct str print_value(struct pool *pool, const struct option *row, const
     void *base = (void *)(uintptr_t)cbase;
     const struct idopt *id;
     switch (row->type) {
-    case OPT_INT: return print_size(pool, *FIELD(base, row, int));
+    case OPT_INT: return str_fmt(pool, "%d", *FIELD(base, row, int));
     case OPT_OCT: return str_fmt(pool, "%#o", (unsigned)*FIELD(base, row, int));
     case OPT_SIZE: return print_size(pool, *FIELD(base, row, int64_t));
     case OPT_FIXED: return print_fixed(pool, *FIELD(base, row, int));
@@ -416,7 +416,7 @@ struct str opt_print(struct pool *pool, const struct option *row, const void *ba
         const bool *field = (const bool *)(const void *)((const char *)base + row->offset);
         return STR_CAT(pool, str_c(*field ? "" : "no_"), str_c(row->name));
     }
-    struct str value = print_value(pool, row, base);
+    struct str value = str_printable(pool, print_value(pool, row, base), true);
     /* As in Exim: an unset list of users, groups or a number ends in the equals sign. */
     bool bare = row->type == OPT_USERS || row->type == OPT_GROUPS || row->type == OPT_FIXED;
     return STR_CAT(pool, str_c(row->name), str_c(bare && str_empty(value) ? " =" : " = "), value);

@@ -124,7 +124,10 @@ static bool finish(struct config *conf, struct opt_reader *r)
     return match_check_refs(conf, r);
 }
 
+static const char *const features[] = {"crypteq", NULL};
+
 const struct module expand_module = {
+    .features = features,
     .name = "expand",
     .room = ROOM_EXPAND,
     .settings_size = sizeof(struct expand_settings),

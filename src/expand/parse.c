@@ -6,7 +6,7 @@
  * noted with its offset, in Exim's words. Names are resolved here, so that a tree that was made can
  * only fail for what its values are.
  */
-#include "expand/internal.h"
+#include "expand/operators.h"
 
 #include <ctype.h>
 
@@ -256,11 +256,31 @@ static bool missing_end(struct parser *p)
                       p->header_open ? " - could be header name not terminated by colon" : "");
 }
 
-/* quote_TYPE names a lookup type: one that is not there is found now. */
-static bool check_param(struct parser *p, const struct expand_operator *row, struct str param)
+/* True if the operator needs numbers behind an underscore. */
+static bool takes_numbers(const char *name)
+{
+    static const char *const names[] = {"h", "hash", "l", "length", "nh", "nhash", "s", "substr"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Faults of what follows an underscore are found now: numbers, the lookup type of quote_TYPE. */
+static bool check_param(struct parser *p, const struct expand_operator *row, struct str name,
+                        struct str param)
 {
     const struct lookup_driver *driver;
     struct str error;
+    if (takes_numbers(row->name)) {
+        if (str_unset(param)) {
+            return parse_fail(p, "missing values after %s", row->name);
+        }
+        return operator_numbers_ok(row->name, param) ||
+               parse_fail(p, "non-digit after underscore in \"%.*s\"", STR_ARG(name));
+    }
     if (strcmp(row->name, "quote") != 0 || str_unset(param)) {
         return true;
     }
@@ -297,7 +317,7 @@ static bool operator_node(struct parser *p, struct str name, struct expr **out)
     if (!parse_take(p, '}')) {
         return missing_end(p);
     }
-    if (!check_param(p, row, param)) {
+    if (!check_param(p, row, name, param)) {
         return false;
     }
     e->u.op.row = row;
@@ -421,8 +441,11 @@ const struct expr *expand_compile_option(struct opt_reader *r, struct str text)
     struct expand_error err;
     const struct expr *e = expand_compile(r->conf, r->pool, text, &err);
     if (!e) {
+        struct str shown = str_printable(r->pool, text, false);
+        r->pos.col += (int)err.offset;
         opt_error(r, "failed to expand %s: %.*s at character %zu of \"%.*s\"",
-                  r->option ? r->option : "text", STR_ARG(err.text), err.offset + 1, STR_ARG(text));
+                  r->option ? r->option : "text", STR_ARG(err.text), err.offset + 1, STR_ARG(shown));
+        r->pos.col -= (int)err.offset;
     }
     return e;
 }

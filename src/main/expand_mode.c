@@ -52,6 +52,12 @@ static bool load_message(struct expanding *e)
     struct message *m = POOL_NEW(e->c->pool, struct message);
     m->pool = e->c->pool;
     m->acl_m.pool = m->acl_c.pool = e->c->pool;
+    m->session_facts = e->x.sess;
+    m->received_protocol = e->x.sess->protocol;
+    if (e->c->submission.sender_set) {
+        m->sender = e->c->submission.sender;
+        m->sender_set = true;
+    }
     e->x.msg = m;
     if (file) {
         return load_file(e, m);
@@ -169,16 +175,41 @@ static void interactive(struct expanding *e)
     printf("\n");
 }
 
-int run_expand(struct command *c, const struct config *conf)
+/* An address with an optional port ("1.2.3.4.25") into the two; a wrong one is kept as text. */
+static void split_port(struct str text, struct str *address, int *port)
 {
-    struct expanding e = {.c = c, .conf = conf};
+    struct ip ip;
+    *port = 0;
+    if (!str_unset(text) && (!ip_parse_port(text, address, port) || !ip_parse(*address, &ip))) {
+        *address = text;
+    }
+}
+
+/* What -oM… and the like tell of the session. */
+static struct session *session_of(const struct command *c)
+{
+    const struct submission *m = &c->submission;
     struct session *s = POOL_NEW(c->pool, struct session);
     s->pool = s->acl_c.pool = s->facts.pool = c->pool;
     s->caller_uid = c->caller.uid;
     s->caller_gid = c->caller.gid;
     s->caller_login = c->caller.login;
+    split_port(m->host_address, &s->host_address, &s->host_port);
+    split_port(m->interface_address, &s->interface_address, &s->interface_port);
+    s->host_name = m->host_name;
+    s->ident = m->ident;
+    s->protocol = m->protocol;
+    s->auth_mechanism = m->auth_mechanism;
+    s->auth_id = m->auth_id;
+    s->auth_sender = m->auth_sender;
+    return s;
+}
+
+int run_expand(struct command *c, const struct config *conf)
+{
+    struct expanding e = {.c = c, .conf = conf};
     test_context(&e.x, conf, c->pool);
-    e.x.sess = s;
+    e.x.sess = session_of(c);
     log_to_stderr(c->verbose ? LOG_STDERR_PLACE : LOG_STDERR_DATED);
     if (!load_message(&e)) {
         return 1;

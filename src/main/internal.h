@@ -52,7 +52,7 @@ bool macros_read(struct macros *m, struct str line, struct str *error);
 
 /* A logical line: comments, continuations, macros, inclusions and conditions are dealt with. */
 struct line {
-    struct str text;          /* trimmed */
+    struct str text;          /* blanks before a continuation at its end are kept */
     const struct cfg_pos *at; /* where each byte comes from, and the place behind the last */
 };
 
@@ -103,7 +103,7 @@ struct reader {
     struct map *seen;         /* options set so far in the current table */
     const struct cfg_pos *at; /* places of the text that opt.pos begins, or NULL */
     size_t at_len;
-    int at_col; /* opt.pos.col before anybody advanced it */
+    struct cfg_pos at_pos; /* opt.pos before anybody advanced it */
 };
 
 /* A reader of a source: the configuration is still empty. `name` is the file's. */

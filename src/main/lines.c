@@ -314,7 +314,7 @@ bool lines_next(struct lines *l, struct line *out)
     }
     struct cfg_pos end = {p.file, p.line, p.cols[p.text.len]};
     buf_add(&at, (const char *)&end, sizeof end);
-    out->text = str_dup(l->r->pool, str_rtrim(buf_str(&text)));
+    out->text = str_dup(l->r->pool, buf_str(&text));
     out->at = (const struct cfg_pos *)(const void *)at.p;
     return true;
 }

@@ -63,11 +63,27 @@ static bool add_driver(void *closure, const char *name, const struct option *row
     return true;
 }
 
+/* "IPv6", or "appendfile/maildir/…", whose variants have macros of their own. */
+static void add_feature(struct macros *m, const char *feature)
+{
+    struct str rest = str_c(feature), word, prefix = STR("_HAVE_");
+    if (str_starts(rest, "appendfile/")) {
+        prefix = STR("_HAVE_TRANSPORT_APPEND_");
+        str_next(&rest, '/', &word);
+    }
+    while (str_next(&rest, '/', &word)) {
+        add_builtin(m, prefix, str_cstr(m->pool, word));
+    }
+}
+
 static void add_module(struct macros *m, const struct module *module)
 {
     add_options(m, STR("_OPT_MAIN_"), module->options);
     for (const char *const *f = module->features; f && *f; f++) {
-        add_builtin(m, STR("_HAVE_"), *f);
+        add_feature(m, *f);
+    }
+    for (const struct lookup_driver *const *d = module->lookups; d && *d; d++) {
+        add_builtin(m, STR("_HAVE_LOOKUP_"), (*d)->name);
     }
 }
 
@@ -268,10 +284,10 @@ static bool expand_builtin_at(struct macros *m, struct rewrite *w, size_t off)
     return false;
 }
 
-static bool expand_builtins(struct macros *m, struct rewrite *w)
+static bool expand_builtins(struct macros *m, struct rewrite *w, size_t from)
 {
     bool any = false;
-    for (size_t i = 0; i + 1 < w->text.len; i++) {
+    for (size_t i = from; i + 1 < w->text.len; i++) {
         if (w->text.p[i] == '_' && is_upper(w->text.p[i + 1])) {
             any |= expand_builtin_at(m, w, i);
         }
@@ -279,10 +295,9 @@ static bool expand_builtins(struct macros *m, struct rewrite *w)
     return any;
 }
 
-static bool expand_one(const struct macro *e, struct rewrite *w)
+static bool expand_one(const struct macro *e, struct rewrite *w, size_t from)
 {
     bool any = false;
-    size_t from = 0;
     ptrdiff_t at;
     while ((at = str_find(str_from(w->text, from), e->name)) >= 0) {
         replace(w, from + (size_t)at, e->name.len, e->text);
@@ -309,9 +324,11 @@ bool macros_expand(struct macros *m, struct pool *pool, struct str *line, int **
     if (set == 0) {
         return false;
     }
-    bool any = expand_builtins(m, &w);
+    /* A name that is being defined is itself. */
+    size_t from = macros_is_definition(w.text) ? name_length(w.text) : 0;
+    bool any = expand_builtins(m, &w, from);
     for (const struct macro *e = m->first; e; e = e->next) {
-        if ((set & 1u << (e->name.p[0] - 'A')) && expand_one(e, &w)) {
+        if ((set & 1u << (e->name.p[0] - 'A')) && expand_one(e, &w, from)) {
             any = true;
             set = letters(w.text);
         }

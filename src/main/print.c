@@ -210,7 +210,7 @@ static bool put_instances(struct printing *p, struct str word, struct str name, 
 
 /* ---- named lists, macros, the rest ---- */
 
-static void put_named_list(const struct printing *p, struct str name)
+static bool put_named_list(const struct printing *p, struct str name)
 {
     static const char *const kinds[] = {
         [LIST_DOMAINS] = "domain",
@@ -236,6 +236,7 @@ static void put_named_list(const struct printing *p, struct str name)
         printf("no address, domain, host, or local part list called \"%.*s\" exists\n",
                STR_ARG(name));
     }
+    return found;
 }
 
 static void put_macro(const struct printing *p, struct str name, struct str text)
@@ -299,10 +300,10 @@ static void put_environment(const struct printing *p)
     }
 }
 
-static bool put_word(struct printing *p, struct str word)
+static bool put_word(struct printing *p, struct str word, int *status)
 {
     if (str_starts(word, "+")) {
-        put_named_list(p, str_from(word, 1));
+        *status |= !put_named_list(p, str_from(word, 1));
     } else if (str_is(word, "config_file") || str_is(word, "configure_file")) {
         printf("%s\n", p->conf->file);
     } else if (str_is(word, "config")) {
@@ -328,7 +329,7 @@ int run_print(struct command *c, const struct config *conf)
         struct str word = c->args.v[i], next = i + 1 < c->args.n ? c->args.v[i + 1] : STR_NONE;
         p.c = c;
         if (!put_instances(&p, word, next, &i, &status) &&
-            !put_macro_words(&p, word, next, &i, &status) && !put_word(&p, word)) {
+            !put_macro_words(&p, word, next, &i, &status) && !put_word(&p, word, &status)) {
             printf("%.*s is not a known option\n", STR_ARG(word));
             status = 1;
         }

@@ -43,8 +43,8 @@ static void report(struct opt_reader *r, const char *text)
 {
     struct reader *rd = r->closure;
     struct cfg_pos pos = r->pos;
-    if (rd->at) {
-        int off = r->pos.col - rd->at_col;
+    if (rd->at && pos.file == rd->at_pos.file && pos.line == rd->at_pos.line) {
+        int off = pos.col - rd->at_pos.col;
         size_t i = off < 0 ? 0 : (size_t)off;
         pos = rd->at[i > rd->at_len ? rd->at_len : i];
     }
@@ -55,8 +55,7 @@ void reader_at(struct reader *rd, size_t offset)
 {
     rd->at = rd->line.at + offset;
     rd->at_len = rd->line.text.len - offset;
-    rd->opt.pos = *rd->at;
-    rd->at_col = rd->at->col;
+    rd->opt.pos = rd->at_pos = *rd->at;
 }
 
 void reader_nowhere(struct reader *rd)
@@ -156,8 +155,7 @@ static bool dequote(struct reader *rd, const struct setting *s, struct str *out)
     *out = str_n(p, n);
     rd->at = at;
     rd->at_len = n;
-    rd->opt.pos = at[0];
-    rd->at_col = at[0].col;
+    rd->opt.pos = rd->at_pos = at[0];
     return true;
 }
 

@@ -63,7 +63,9 @@ TEST(reader_macro_errors)
                 "2:1 macro \"A\" is already defined (use \"==\" if you want to redefine it)");
     CHECK_VALUE("A == b\n", "", "1:1 can't redefine an undefined macro \"A\"");
     CHECK_VALUE("Abc\n", "", "1:1 malformed macro definition");
-    CHECK_VALUE("AB = b\nABC = c\n", "", "2:1 main option \"bC\" unknown");
+    CHECK_VALUE("AB = b\nABC = c\n", "",
+                "2:1 \"ABC\" cannot be defined as a macro because previously defined "
+                "macro \"AB\" is a substring");
     CHECK_VALUE("ABC = b\nAB = c\nqualify_domain = ABC\n", "qualify_domain", "qualify_domain = b");
 }
 
@@ -212,7 +214,7 @@ TEST(reader_instances)
                 "3:12 router x: cannot find router driver \"zork\"");
     CHECK_VALUE("begin transports\nx:\n  driver = smtp\n  driver = smtp\n", "",
                 "4:3 \"driver\" option set for the second time");
-    CHECK_VALUE("begin routers\nx:\n", "", "1:1 no driver defined for router \"x\"");
+    CHECK_VALUE("begin routers\nx:\n", "", "2:1 no driver defined for router \"x\"");
     CHECK_VALUE("begin authenticators\nx:\n  driver = plaintext\n  public_name = PLAIN\n", "",
                 "3:12 authenticator driver \"plaintext\" is known to Exim but not supported by "
                 "this version of minim");

@@ -23,12 +23,12 @@ static const struct option main_rows[] = {
     U("hosts_require_alpn"), U("ibase_servers"), U("keep_malformed"), U("ldap_ca_cert_dir"),
     U("ldap_ca_cert_file"), U("ldap_cert_file"), U("ldap_cert_key"), U("ldap_cipher_suite"),
     U("ldap_default_servers"), U("ldap_require_cert"), U("ldap_start_tls"), U("ldap_version"),
-    U("local_scan_path"), U("local_scan_timeout"), U("message_logs"), U("move_frozen_messages"),
-    U("mua_wrapper"), U("mysql_servers"), U("notifier_socket"), U("openssl_options"),
-    U("oracle_servers"), U("panic_coredump"), U("perl_at_start"), U("perl_startup"),
-    U("perl_taintmode"), U("pgsql_servers"), U("process_log_path"), U("proxy_protocol_timeout"),
-    U("queue_fast_ramp"), U("return_size_limit"), U("smtp_backlog_monitor"), U("spamd_address"),
-    U("spf_guess"), U("spf_smtp_comment_template"), U("spool_wireformat"), U("sqlite_dbfile"),
+    U("local_scan_path"), U("local_scan_timeout"), U("move_frozen_messages"), U("mua_wrapper"),
+    U("mysql_servers"), U("notifier_socket"), U("openssl_options"), U("oracle_servers"),
+    U("panic_coredump"), U("perl_at_start"), U("perl_startup"), U("perl_taintmode"),
+    U("pgsql_servers"), U("process_log_path"), U("proxy_protocol_timeout"), U("queue_fast_ramp"),
+    U("return_size_limit"), U("smtp_backlog_monitor"), U("spamd_address"), U("spf_guess"),
+    U("spf_smtp_comment_template"), U("spool_wireformat"), U("sqlite_dbfile"),
     U("sqlite_lock_timeout"), U("system_filter"), U("system_filter_directory_transport"),
     U("system_filter_file_transport"), U("system_filter_group"), U("system_filter_pipe_transport"),
     U("system_filter_reply_transport"), U("system_filter_user"), U("tls_alpn"),
@@ -40,13 +40,13 @@ static const struct option main_rows[] = {
 };
 
 static const struct option router_rows[] = {
-    U("caseful_local_part"), U("translate_ip_address"),
+    U("translate_ip_address"),
     {0},
 };
 
 static const struct option router_redirect_rows[] = {
-    U("filter_prepend_home"), U("forbid_filter_run"), U("sieve_enotify_mailto_owner"),
-    U("sieve_subaddress"), U("sieve_useraddress"), U("sieve_vacation_directory"),
+    U("filter_prepend_home"), U("sieve_enotify_mailto_owner"), U("sieve_subaddress"),
+    U("sieve_useraddress"), U("sieve_vacation_directory"),
     {0},
 };
 
@@ -62,17 +62,12 @@ static const struct option transport_rows[] = {
 };
 
 static const struct option transport_appendfile_rows[] = {
-    U("file_format"), U("mailstore_prefix"), U("mbx_format"), U("notify_comsat"), U("use_mbx_lock"),
+    U("file_format"), U("mbx_format"), U("notify_comsat"), U("use_mbx_lock"),
     {0},
 };
 
 static const struct option transport_pipe_rows[] = {
     U("use_classresources"),
-    {0},
-};
-
-static const struct option transport_smtp_rows[] = {
-    U("data_timeout"),
     {0},
 };
 
@@ -89,7 +84,6 @@ static const struct {
     {"transport", transport_rows},
     {"transport/appendfile", transport_appendfile_rows},
     {"transport/pipe", transport_pipe_rows},
-    {"transport/smtp", transport_smtp_rows},
 };
 
 const struct option *unsupported_options(struct str table)

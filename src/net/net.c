@@ -124,7 +124,10 @@ static bool finish(struct config *conf, struct opt_reader *r)
     return compile_pattern(set, r) && check_lookup_order(set, r);
 }
 
+static const char *const features[] = {"IPv6", "DNSSEC", NULL};
+
 const struct module net_module = {
+    .features = features,
     .name = "net",
     .room = ROOM_NET,
     .settings_size = sizeof(struct net_settings),

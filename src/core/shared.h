@@ -194,7 +194,8 @@ struct address {
     int64_t size_delivered;
     bool all_parents_logged;
     struct str retry_key; /* a transport's choice, "R:..." or "T:..."; unset: queue/ makes it */
-    bool no_retry;        /* the deferral is not the address's own: no retry record for it */
+    bool no_retry;        /* the deferral is not the address's own: no retry record for it; set by a
+                             local transport it is a fault for the panic log */
     bool timed_out;       /* failed because retry time-outs of all hosts have passed */
     bool pipelining_used, chunking_used, continued; /* of the SMTP conversation */
     bool return_output;    /* a pipe's `output` goes back to the sender, whatever the outcome */
@@ -383,6 +384,8 @@ struct delivery {
     void *owner;                        /* of whoever set the hooks */
     int host_port; /* port of the host being tried, for retry keys and logs; set by the transport */
     bool connection_broken; /* the conversation ended so that not even QUIT is due */
+    bool keep_open;         /* another delivery may follow: the transport may keep its connection */
+    bool continued;         /* over a connection that an earlier delivery made */
     bool retry_with_ip;     /* the transport's retry_include_ip_address */
     struct str address_file, address_pipe;
     struct str rcpt_list; /* $recipients for a pipe */

@@ -29,6 +29,7 @@ static void ignore(struct job *j, struct address *a, const char *why)
         }
     }
     queue_journal(j, a);
+    queue_tell_complete(j);
 }
 
 /* A bounce that fails has nobody to go back to: it is frozen, or dropped when it is old. */
@@ -116,12 +117,17 @@ static void introduction(struct report *r, struct str text)
     }
 }
 
+static bool has_output(const struct address *a)
+{
+    return a->return_output && !str_empty(a->output);
+}
+
 /* What commands wrote that is to be returned. */
 static void returned_output(struct report *r, const struct address *list, struct str intro)
 {
     int n = 0;
     for (const struct address *a = list; a; a = a->next) {
-        n += a->return_output && !str_empty(a->output);
+        n += has_output(a);
     }
     if (!n) {
         return;
@@ -133,7 +139,7 @@ static void returned_output(struct report *r, const struct address *list, struct
         report_printf(r, "\n%.*s", STR_ARG(intro));
     }
     for (const struct address *a = list; a; a = a->next) {
-        if (a->return_output && !str_empty(a->output)) {
+        if (has_output(a)) {
             report_put(r, STR("\n"));
             report_address(r, a, "------ ", "\n       ", " ------\n");
             report_put(r, STR("\n"));
@@ -162,6 +168,7 @@ static bool body_returned(const struct job *j, bool *limited)
     return !*limited;
 }
 
+/* The last address first, but before all others those whose output was returned. */
 static void status_fields(struct report *r, const struct address *list)
 {
     struct vec order = {.pool = r->pool};
@@ -169,9 +176,13 @@ static void status_fields(struct report *r, const struct address *list)
     for (const struct address *a = list; a; a = a->next) {
         vec_push(&order, (void *)(uintptr_t)a);
     }
-    for (size_t i = order.n; i-- > 0;) {
-        report_status(r, order.v[i], "failed", "5.0.0");
-        report_put(r, STR("\n"));
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = order.n; i-- > 0;) {
+            if (has_output(order.v[i]) == (pass == 0)) {
+                report_status(r, order.v[i], "failed", "5.0.0");
+                report_put(r, STR("\n"));
+            }
+        }
     }
 }
 
@@ -300,6 +311,7 @@ void bounce_failed(struct job *j)
                 queue_put(&j->deferred, a);
             }
         }
+        queue_tell_complete(j);
     }
 }
 

@@ -48,6 +48,7 @@ static void journal_parents(struct job *j, struct address *a)
         if (p->child_count > 0) {
             return;
         }
+        strvec_push(&j->complete, p->address);
         journal_one(j, p);
     }
 }
@@ -75,6 +76,14 @@ void queue_journal(struct job *j, struct address *a)
     }
     journal_one(j, a);
     journal_parents(j, a);
+}
+
+void queue_tell_complete(struct job *j)
+{
+    for (size_t i = 0; i < j->complete.n; i++) {
+        spool_msglog(j->m, "%.*s: children all complete", STR_ARG(j->complete.v[i]));
+    }
+    j->complete.n = 0;
 }
 
 static void log_success(struct job *j, struct address *a)
@@ -109,11 +118,12 @@ static void log_deferral(struct job *j, struct address *a, enum stage stage)
 {
     struct str line = log_deferred(j, a, stage);
     bool waiting = a->basic_errno <= ERRNO_RRETRY;
+    bool panic = stage == STAGE_TRANSPORT && a->no_retry && a->transport && a->transport->local;
     if (!waiting || j->m->deliver_firsttime) {
         spool_msglog(j->m, "%.*s", STR_ARG(line));
     }
     if (!waiting || log_wants(LS_retry_defer)) {
-        log_msg(LOG_MAIN, j->m, "== %.*s", STR_ARG(line));
+        log_msg(panic ? LOG_MAIN | LOG_PANIC : LOG_MAIN, j->m, "== %.*s", STR_ARG(line));
     }
 }
 
@@ -138,6 +148,7 @@ void queue_finish(struct job *j, struct address *a, enum stage stage)
     case ADDR_DISCARD:
         queue_journal(j, a);
         log_success(j, a);
+        queue_tell_complete(j);
         queue_put(&j->succeeded, a);
         break;
     case ADDR_FAIL:

@@ -97,6 +97,7 @@ struct job {
     struct str caller;  /* who gave the message up (-Mg) */
     bool sticky_freeze; /* frozen in this attempt */
     struct str freeze_why;
+    struct strvec complete; /* parents that are done, not yet in the message log */
     struct map *host_state; /* retry keys asked in this attempt */
     struct vec bounces;     /* ids (struct str *) made meanwhile, handed over at the end */
 };
@@ -138,6 +139,9 @@ void queue_finish(struct job *j, struct address *a, enum stage stage);
 /* Journals a delivered address and what is thereby done above it. May be called before finish. */
 void queue_journal(struct job *j, struct address *a);
 
+/* Notes in the message log the parents that queue_journal() found complete. */
+void queue_tell_complete(struct job *j);
+
 /* Freezes the message at the end of this attempt; the reason is for the log and freeze_tell. */
 void queue_freeze(struct job *j, struct str reason);
 
@@ -148,6 +152,12 @@ enum deliver_result queue_give_up(const struct config *conf, struct str id, stru
 void queue_pending(const struct config *conf, struct str id, unsigned flags);
 
 /* ---- local.c, remote.c ---- */
+
+/*
+ * Ends an address that needs no transport: a file named /dev/null, and everything with -N. False if
+ * it is not one.
+ */
+bool queue_bypass(struct job *j, struct address *a);
 
 void queue_deliver_local(struct job *j);
 void queue_deliver_remote(struct job *j);

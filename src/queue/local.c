@@ -183,6 +183,9 @@ static void call(struct job *j, struct delivery *d)
         } else {
             all_well = false;
         }
+        if (a->basic_errno == ERRNO_QUOTA && str_unset(a->user_message)) {
+            a->user_message = STR("mailbox is full");
+        }
     }
     if (all_well) {
         shadow(j, d);
@@ -295,8 +298,7 @@ static struct address *take_batch(struct job *j)
     return first;
 }
 
-/* A file named /dev/null needs no transport, and -N none at all. */
-static bool bypass(struct job *j, struct address *a)
+bool queue_bypass(struct job *j, struct address *a)
 {
     static const struct transport none = {.name = STR_INIT("**bypassed**"), .local = true};
     if (!j->m->dont_deliver && (a->kind != AK_FILE || !str_is(a->address, "/dev/null"))) {
@@ -314,7 +316,7 @@ void queue_deliver_local(struct job *j)
 {
     while (j->local) {
         struct address *a = j->local, *next = a->next;
-        if (bypass(j, a)) {
+        if (queue_bypass(j, a)) {
             j->local = next;
         } else if (!a->transport) {
             j->local = next;

@@ -109,6 +109,7 @@ static void add_interface(struct buf *b, const struct address *a)
 /* C="…": the first bytes of the peer's final reply, quotes and backslashes escaped. */
 static void add_confirmation(struct buf *b, struct str text)
 {
+    text = str_printable(b->pool, text, false);
     buf_addz(b, " C=\"");
     for (uint32_t i = 0; i < text.len && i < CONFIRMATION_MAX; i++) {
         if (text.p[i] == '"' || text.p[i] == '\\') {

@@ -201,7 +201,7 @@ static struct address *ready_to_route(struct job *j, struct address *batch)
         next = a->next;
         a->next = NULL;
         if (a->kind != AK_NORMAL) {
-            if (first_of_its_kind(j, a)) {
+            if (first_of_its_kind(j, a) && !queue_bypass(j, a)) {
                 queue_put(&j->local, a);
             }
         } else if (a->parent && map_count(j->done) && map_find(j->done, a->unique)) {

@@ -203,6 +203,7 @@ static void deliver_group(struct job *j, struct address *group)
     struct timespec start = time_now();
     queue_prepare(j, &d, group->transport, group);
     j->group = group;
+    d.keep_open = j->remote != NULL || (j->flags & DELIVER_QUEUE_RUN) != 0;
     bool ready = queue_return_path(j, group, &d.return_path);
     for (struct address *a = group; a; a = a->next) {
         a->tried = start;
@@ -291,5 +292,8 @@ void queue_deliver_remote(struct job *j)
         }
         j->remote = j->fallback;
         j->fallback = NULL;
+    }
+    if (!(j->flags & DELIVER_QUEUE_RUN)) {
+        smtp_close_kept();
     }
 }

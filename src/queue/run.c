@@ -103,12 +103,14 @@ static bool pass(const struct config *conf, const struct queue_run_opts *o,
             continue;
         }
         if (too_busy(conf, what)) {
+            smtp_close_kept();
             return false;
         }
         enum deliver_result result =
             queue_deliver(conf, ids->v[i], flags | (first ? DELIVER_FORCE : 0));
         first = first && result == DELIVERED_NOT_ATTEMPTED;
     }
+    smtp_close_kept();
     return true;
 }
 

@@ -224,7 +224,7 @@ int queue_test_address(const struct config *conf, struct str address, struct str
     t->verify = verify;
     ectx_init(&t->x, conf, pool);
     t->m = (struct message){.pool = pool,
-                            .sender = str_unset(sender) ? STR("") : sender,
+                            .sender = str_unset(sender) || str_is(sender, "<>") ? STR("") : sender,
                             .sender_set = !str_unset(sender),
                             .session_facts = s};
     t->m.acl_m.pool = t->m.acl_c.pool = t->m.delivered.pool = pool;

@@ -82,7 +82,31 @@ static int by_text(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* Who is done, as a tree whose nodes have only right branches. */
+/* A balanced tree of n sorted texts: each node says whether there is something left and right. */
+static void print_tree(const struct str *v, size_t n)
+{
+    struct {
+        size_t from, n;
+    } todo[2 * 64];
+    size_t depth = 0;
+    todo[depth].from = 0;
+    todo[depth++].n = n;
+    while (depth) {
+        size_t from = todo[--depth].from, count = todo[depth].n, left = count / 2;
+        size_t right = count - left - 1;
+        printf("%c%c %.*s\n", left ? 'Y' : 'N', right ? 'Y' : 'N', STR_ARG(v[from + left]));
+        if (right) {
+            todo[depth].from = from + left + 1;
+            todo[depth++].n = right;
+        }
+        if (left) {
+            todo[depth].from = from;
+            todo[depth++].n = left;
+        }
+    }
+}
+
+/* Who is done. */
 static void delivered(const struct message *m)
 {
     struct strvec v = {.pool = m->pool};
@@ -96,9 +120,7 @@ static void delivered(const struct message *m)
         return;
     }
     qsort(v.v, v.n, sizeof *v.v, by_text);
-    for (size_t i = 0; i < v.n; i++) {
-        printf("N%c %.*s\n", i + 1 < v.n ? 'Y' : 'N', STR_ARG(v.v[i]));
-    }
+    print_tree(v.v, v.n);
 }
 
 static void view_header(const struct message *m)
@@ -114,7 +136,8 @@ static void view_header(const struct message *m)
     }
     printf("\n");
     for (const struct header *h = m->headers; h; h = h->next) {
-        printf("%03u%c %.*s", h->text.len, h->type, STR_ARG(h->text));
+        bool known = h->type && strchr("BCFIPRST*", h->type);
+        printf("%03u%c %.*s", h->text.len, known ? h->type : ' ', STR_ARG(h->text));
     }
 }
 

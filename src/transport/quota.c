@@ -126,8 +126,8 @@ bool quota_fits(const struct plan *p, struct plan_result *r, int64_t size, int64
     if (f->quota > 0 && !f->quota_no_check && size + added > f->quota) {
         result_set(r, ADDR_DEFER, ERRNO_QUOTA,
                    "mailbox is full (MTA-imposed quota exceeded while "
-                   "writing to %s%.*s)",
-                   f->kind == PLAN_MBOX ? "file " : "", STR_ARG(p->text[PT_PATH]));
+                   "writing to %.*s)",
+                   STR_ARG(p->text[PT_PATH]));
         return false;
     }
     if (f->quota > 0 && f->quota_filecount > 0 && count >= 0 && !f->filecount_no_check &&

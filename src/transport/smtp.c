@@ -39,7 +39,10 @@ void smtp_log_host(struct ectx *x, const struct delivery *d, const struct addres
     struct str text =
         str_empty(reason->message)
             ? str_fmt(x->pool, "%.*s %s", STR_ARG(where), strerror(reason->basic_errno))
-            : str_fmt(x->pool, "%.*s: %.*s", STR_ARG(where), STR_ARG(reason->message));
+            : STR_CAT(x->pool, where, STR(": "), reason->message);
+    if (!str_empty(reason->message) && reason->basic_errno > 0) {
+        text = str_fmt(x->pool, "%.*s: %s", STR_ARG(text), strerror(reason->basic_errno));
+    }
     log_msg(LOG_MAIN, d->msg, "%.*s", STR_ARG(text));
     spool_msglog(d->msg, "%.*s", STR_ARG(text));
 }
@@ -302,9 +305,12 @@ static enum smtp_try one_host(struct ectx *x, struct delivery *d, const struct s
 static void none_tried(struct ectx *x, struct delivery *d, const struct smtp_options *o,
                        const struct tries *t)
 {
-    struct str who = d->transport->multi_domain
-                         ? STR("")
-                         : STR_CAT(x->pool, STR(" for '"), d->addrs->domain, STR("'"));
+    bool one_domain = true;
+    for (const struct address *a = d->addrs; a; a = a->next) {
+        one_domain &= str_eqi(a->domain, d->addrs->domain);
+    }
+    struct str who =
+        !one_domain ? STR("") : STR_CAT(x->pool, STR(" for '"), d->addrs->domain, STR("'"));
     (void)o;
     if (t->expired && !t->waiting) {
         smtp_end_pending(d, ADDR_FAIL, ERRNO_HRETRY, 0,

@@ -25,6 +25,12 @@ static struct {
     pid_t owner; /* the process that `line` belongs to */
 } process = {-1, -1, 0};
 
+/* What identity_restore() goes back to. */
+static struct {
+    uid_t uid;
+    gid_t gid;
+} before;
+
 /* What precedes each packet's body. */
 struct head {
     char op;
@@ -201,7 +207,8 @@ _Noreturn static void serve(const struct config *conf, const struct hand_op *con
 }
 
 /* Takes workers' lines and gives each a server; ends with the last worker. */
-_Noreturn static void reside(const struct config *conf, const struct hand_op *const *ops, int control)
+_Noreturn static void reside(const struct config *conf, const struct hand_op *const *ops,
+                             int control)
 {
     static const int quiet[] = {SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
     for (size_t i = 0; i < ARRAY_LEN(quiet); i++) {
@@ -320,10 +327,13 @@ bool identity_allowed(const struct config *conf, uint32_t uid)
 
 bool identity_take(const struct identity *who)
 {
-    if (geteuid() != 0) {
-        if (who->uid == geteuid()) {
-            return true;
-        }
+    before.uid = geteuid();
+    before.gid = getegid();
+    if (before.uid == who->uid) {
+        return true;
+    }
+    /* a process of root's works as another user between the things that need root */
+    if (before.uid != 0 && seteuid(0) < 0) {
         errno = EPERM;
         return false;
     }
@@ -340,60 +350,12 @@ bool identity_take(const struct identity *who)
 
 void identity_restore(void)
 {
-    if (getuid() != 0) {
+    const gid_t root = 0;
+    if (geteuid() == before.uid && getegid() == before.gid) {
         return;
     }
-    const gid_t root = 0;
-    if (seteuid(0) < 0 || setegid(getgid()) < 0 || setgroups(1, &root) < 0) {
+    if (seteuid(0) < 0 || setgroups(1, &root) < 0 || setegid(before.gid) < 0 ||
+        seteuid(before.uid) < 0) {
         BUG("cannot get the identity back: errno %d", errno);
     }
-}
-
-/* ---- opening a file as a user ---- */
-
-struct open_request {
-    uint32_t uid, gid;
-};
-
-static void serve_open(const struct config *conf, struct pool *pool,
-                       const struct hand_message *request, struct hand_message *reply)
-{
-    struct open_request q;
-    int e = EINVAL;
-    if (request->body.len > sizeof q) {
-        memcpy(&q, request->body.p, sizeof q);
-        struct identity who = {q.uid, q.gid, NULL};
-        e = EPERM;
-        if (identity_allowed(conf, q.uid) && identity_take(&who)) {
-            reply->fd =
-                file_open(str_from(request->body, sizeof q), O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
-            e = reply->fd < 0 ? errno : 0;
-            identity_restore();
-        }
-    }
-    reply->body = str_dup(pool, str_n((const char *)&e, sizeof e));
-}
-
-const struct hand_op hand_open_op = {'o', serve_open};
-
-int hand_open(struct pool *pool, struct str path, uint32_t uid, uint32_t gid)
-{
-    struct open_request q = {uid, gid};
-    struct hand_message reply,
-        request = {STR_CAT(pool, str_n((const char *)&q, sizeof q), path), -1};
-    int e = EPROTO;
-    if (path.tainted) {
-        errno = EPERM;
-        return -1;
-    }
-    if (!hand_call(pool, 'o', &request, &reply)) {
-        return -1;
-    }
-    if (reply.body.len == sizeof e) {
-        memcpy(&e, reply.body.p, sizeof e);
-    }
-    if (reply.fd < 0) {
-        errno = e ? e : EPROTO;
-    }
-    return reply.fd;
 }

@@ -60,10 +60,30 @@ void identity_restore(void);
 /* The rules: not root, not one of never_users. */
 bool identity_allowed(const struct config *conf, uint32_t uid);
 
-/* Opens a file for reading with a user's rights, through the hand. -1 with errno. */
+/* Opens a file for reading with a user's rights, by the hand if there is one. -1 with errno. */
 int hand_open(struct pool *pool, struct str path, uint32_t uid, uint32_t gid);
 
-/* The hand's side of hand_open(). */
-extern const struct hand_op hand_open_op;
+/* A command to be run as a user, with nothing on its standard input. */
+struct hand_command {
+    uint32_t uid, gid;
+    int timeout;    /* seconds */
+    int max_output; /* bytes; more is dropped */
+    struct str cwd;
+    const char *const *argv; /* argv[0] is the path; the environment is empty */
+};
+
+/* What came of it. */
+struct hand_outcome {
+    int error;  /* errno: it could not be run */
+    int status; /* wait status */
+    bool timed_out;
+    struct str output;
+};
+
+/* Runs a command, by the hand if it takes that to become the user. */
+void hand_command(struct pool *pool, const struct hand_command *c, struct hand_outcome *o);
+
+/* The hand's side of these two. */
+extern const struct hand_op hand_open_op, hand_command_op;
 
 #endif

@@ -172,6 +172,8 @@ static enum route_result route(struct route_job *job, const struct router *r, st
     struct host_find_opts o;
     struct str domain, full, error;
     if (str_starts(a->domain, "[")) {
+        a->message =
+            str_fmt(x->pool, "mail domain \"%.*s\" is syntactically invalid", STR_ARG(a->domain));
         return ROUTE_DECLINE;
     }
     if (!prepare(job, r, a, &filter, &o)) {

@@ -32,6 +32,19 @@ bool route_drop_host(void *closure, struct str name, struct str address)
 
 /* ---- self ---- */
 
+/* Outside of a delivery, whose log lines say it, the address is named. */
+static void log_self(struct ectx *x, const struct address *a, struct str text)
+{
+    struct str about = STR("");
+    if (x->msg == NULL || str_empty(x->msg->id)) {
+        about = x->sess && !str_unset(x->sess->host_address)
+                    ? str_fmt(x->pool, " (while verifying <%.*s> from host %.*s)",
+                              STR_ARG(a->address), STR_ARG(x->sess->fullhost))
+                    : str_fmt(x->pool, " (while routing <%.*s>)", STR_ARG(a->address));
+    }
+    log_msg(LOG_MAIN, x->msg, "%.*s: %.*s%.*s", STR_ARG(text), STR_ARG(a->domain), STR_ARG(about));
+}
+
 enum route_result route_self(struct route_job *job, const struct router *r, struct address *a,
                              bool from_mx)
 {
@@ -41,15 +54,16 @@ enum route_result route_self(struct route_job *job, const struct router *r, stru
     a->self_hostname = a->hosts ? a->hosts->name : STR_NONE;
     switch (r->self) {
     case SELF_SEND: return ROUTE_OK;
-    case SELF_PASS: a->message = text; return ROUTE_PASS;
+    case SELF_PASS:
+        a->message = text;
+        a->hosts = NULL; /* they are the next router's to find */
+        return ROUTE_PASS;
     case SELF_FAIL: return route_fail(a, text);
     case SELF_REROUTE: return route_change_domain(job, r, a, r->self_domain, r->self_rewrite);
     case SELF_DEFER: return route_defer(a, ERRNO_UNKNOWNERROR, text);
     case SELF_FREEZE: break;
     }
-    if (job->why == ROUTE_DELIVER || job->why == ROUTE_TEST) {
-        log_msg(LOG_MAIN, x->msg, "%.*s: %.*s", STR_ARG(text), STR_ARG(a->domain));
-    }
+    log_self(x, a, text);
     a->special_action = STR("freeze");
     return route_defer(a, ERRNO_UNKNOWNERROR, text);
 }

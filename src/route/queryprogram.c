@@ -6,14 +6,11 @@
 #include "route/internal.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-enum { OUTPUT_MAX = 1024, ARGS_MAX = 256 };
+enum { OUTPUT_MAX = 1024 };
 
 struct opts {
     struct str command, current_directory;
@@ -39,9 +36,8 @@ static const struct option options[] = {
 static bool init(struct opt_reader *r, struct router *router)
 {
     struct opts *o = router->opts;
-    struct route_rule word;
-    struct str rest = o->command;
-    size_t n = 0;
+    struct strvec words = {.pool = r->pool};
+    struct str error;
     const struct passwd *pw = NULL;
     if (str_empty(o->command)) {
         return opt_error(r, "%.*s router:\n  a command specification is required",
@@ -55,14 +51,15 @@ static bool init(struct opt_reader *r, struct router *router)
         return opt_error(r, "%.*s router:\n  \"command\" must be an absolute path",
                          STR_ARG(router->name));
     }
-    o->args = pool_calloc(r->pool, ARGS_MAX + 1, sizeof *o->args);
-    while (n < ARGS_MAX && route_rule_parse(r->pool, rest, false, &word)) {
-        o->args[n].text = word.hosts;
-        if (str_any_in(word.hosts, "$\\") && !(o->args[n].tree = r->compile(r, o->args[n].text))) {
+    if (!command_split(r->pool, o->command, &words, &error)) {
+        return opt_error(r, "command \"%.*s\": %.*s", STR_ARG(o->command), STR_ARG(error));
+    }
+    o->args = pool_calloc(r->pool, words.n + 1, sizeof *o->args);
+    for (size_t i = 0; i < words.n; i++) {
+        o->args[i].text = words.v[i];
+        if (str_any_in(words.v[i], "$\\") && !(o->args[i].tree = r->compile(r, o->args[i].text))) {
             return false;
         }
-        n++;
-        rest = word.options;
     }
     if (str_unset(o->command_user.text.text) && (pw = getpwuid(o->command_user.id))) {
         o->user_gid = pw->pw_gid;
@@ -71,12 +68,22 @@ static bool init(struct opt_reader *r, struct router *router)
     return true;
 }
 
+static size_t args_count(const struct opts *o)
+{
+    size_t n = 0;
+    while (!str_unset(o->args[n].text)) {
+        n++;
+    }
+    return n;
+}
+
 /* The expanded argument vector; NULL with a->message. */
-static const char **make_args(struct route_job *job, const struct router *r, struct address *a)
+static const char *const *make_args(struct route_job *job, const struct router *r,
+                                    struct address *a)
 {
     const struct opts *o = r->opts;
     struct ectx *x = job->x;
-    const char **argv = pool_calloc(x->pool, ARGS_MAX + 1, sizeof *argv);
+    const char **argv = pool_calloc(x->pool, args_count(o) + 1, sizeof *argv);
     struct str s;
     for (size_t i = 0; !str_unset(o->args[i].text); i++) {
         if (!expand_option(x, &o->args[i], &s)) {
@@ -97,61 +104,29 @@ static const char **make_args(struct route_job *job, const struct router *r, str
     return argv;
 }
 
-/* Reads what the program says, until its end or the deadline; false: too late. */
-static bool read_output(const struct child *c, struct buf *out, int64_t deadline)
-{
-    char chunk[512];
-    for (;;) {
-        int64_t left = deadline - time_monotonic_ms();
-        struct pollfd p = {.fd = c->out, .events = POLLIN};
-        int ready = poll(&p, 1, left > 0 ? (int)left : 0);
-        if (ready == 0 || (ready < 0 && errno != EINTR)) {
-            return false;
-        }
-        ssize_t n = ready > 0 ? read(c->out, chunk, sizeof chunk) : 1;
-        if (n <= 0) {
-            return true;
-        }
-        if (ready > 0) {
-            buf_add(out, chunk, (size_t)n);
-        }
-    }
-}
-
 /* Runs the program; its output in *out. False with a->message. */
 static bool run(struct route_job *job, const struct router *r, struct address *a,
-                struct child_spec *spec, struct buf *out)
+                const struct hand_command *c, struct str *out)
 {
-    const struct opts *o = r->opts;
     struct pool *pool = job->x->pool;
-    struct child c;
-    int status = 0;
-    if (child_start(spec, &c) < 0) {
+    struct hand_outcome o;
+    hand_command(pool, c, &o);
+    if (o.error) {
         a->message = str_fmt(pool, "%.*s router couldn't create child process: %s",
-                             STR_ARG(r->name), strerror(errno));
-        return false;
-    }
-    close(c.in);
-    c.in = -1;
-    int64_t deadline = time_monotonic_ms() + (int64_t)o->timeout * 1000;
-    bool in_time = read_output(&c, out, deadline);
-    int64_t left = deadline - time_monotonic_ms();
-    if (!in_time) {
-        child_kill(&c);
-    }
-    if (!in_time || child_wait(&c, left > 0 ? (int)left : 0, &status) < 0) {
+                             STR_ARG(r->name), strerror(o.error));
+    } else if (o.timed_out) {
         a->message = str_fmt(pool, "%.*s router: command timed out", STR_ARG(r->name));
-        return false;
+    } else if (WIFSIGNALED(o.status)) {
+        a->message = str_fmt(pool, "%.*s router: command killed by signal %d", STR_ARG(r->name),
+                             WTERMSIG(o.status));
+    } else if (o.status) {
+        a->message = str_fmt(pool, "%.*s router: command returned non-zero code %d",
+                             STR_ARG(r->name), WEXITSTATUS(o.status));
+    } else {
+        *out = o.output;
+        return true;
     }
-    if (status) {
-        a->message = WIFSIGNALED(status)
-                         ? str_fmt(pool, "%.*s router: command killed by signal %d",
-                                   STR_ARG(r->name), WTERMSIG(status))
-                         : str_fmt(pool, "%.*s router: command returned non-zero code %d",
-                                   STR_ARG(r->name), WEXITSTATUS(status));
-        return false;
-    }
-    return true;
+    return false;
 }
 
 /* The value of NAME=text or NAME="text" in the line; unset if it is not there. */
@@ -183,9 +158,9 @@ static enum route_result accept_as_told(struct route_job *job, const struct rout
     }
     if (!str_unset(name)) {
         if (!(t = route_find_transport(x->conf, name))) {
-            a->message = str_fmt(x->pool, "unknown transport name %.*s yielded by %.*s router",
-                                 STR_ARG(name), STR_ARG(r->name));
-            log_msg(LOG_MAIN | LOG_PANIC, x->msg, "%.*s", STR_ARG(a->message));
+            a->message =
+                str_fmt(x->pool, "unknown transport name %.*s yielded by command", STR_ARG(name));
+            log_msg(LOG_PANIC, x->msg, "%.*s router: %.*s", STR_ARG(r->name), STR_ARG(a->message));
             return route_defer(a, ERRNO_BADTRANSPORT, a->message);
         }
     } else {
@@ -199,9 +174,9 @@ static enum route_result accept_as_told(struct route_job *job, const struct rout
                    : str_isi(lookup, "bydns") ? FIND_BYDNS
                                               : FIND_DEFAULT;
         if (!str_unset(lookup) && s.method == FIND_DEFAULT) {
-            return route_defer(a, 0,
-                               str_fmt(x->pool, "bad lookup type \"%.*s\" yielded by %.*s router",
-                                       STR_ARG(lookup), STR_ARG(r->name)));
+            return route_defer(
+                a, 0,
+                str_fmt(x->pool, "bad lookup type \"%.*s\" yielded by command", STR_ARG(lookup)));
         }
         a->hosts = route_host_list(x->pool, hosts, false);
         enum route_result result = t && t->local ? ROUTE_OK : route_find_hosts(job, &s, a);
@@ -281,14 +256,13 @@ static enum route_result obey(struct route_job *job, const struct router *r, str
         return route_defer(a, 0, rest);
     }
     a->message = str_fmt(x->pool, "bad command yield: %.*s %.*s", STR_ARG(word), STR_ARG(rest));
-    log_msg(LOG_PANIC | LOG_MAIN, x->msg, "%.*s router: %.*s", STR_ARG(r->name),
-            STR_ARG(a->message));
+    log_msg(LOG_PANIC, x->msg, "%.*s router: %.*s", STR_ARG(r->name), STR_ARG(a->message));
     return ROUTE_DEFER;
 }
 
 /* The identity to run as; false with a->message. */
 static bool identity(struct route_job *job, const struct router *r, struct address *a,
-                     struct child_spec *spec)
+                     struct hand_command *c)
 {
     const struct opts *o = r->opts;
     struct ectx *x = job->x;
@@ -308,38 +282,29 @@ static bool identity(struct route_job *job, const struct router *r, struct addre
                              STR_ARG(r->name));
         return false;
     }
-    spec->uid = uid;
-    spec->gid = gid;
-    spec->set_ids = geteuid() == 0;
-    if (geteuid() != 0 && geteuid() != uid) {
-        a->message = str_fmt(x->pool, "%.*s router: cannot run the command as user %u",
-                             STR_ARG(r->name), uid);
-        return false;
-    }
+    c->uid = uid;
+    c->gid = gid;
     return true;
 }
 
 static enum route_result route(struct route_job *job, const struct router *r, struct address *a)
 {
     const struct opts *o = r->opts;
-    struct ectx *x = job->x;
-    struct child_spec spec = {.stdin_fd = -1, .umask = 077};
-    struct buf out;
-    buf_init(&out, x->pool, OUTPUT_MAX);
-    spec.cwd = str_cstr(x->pool, o->current_directory);
-    if (!identity(job, r, a, &spec)) {
+    struct hand_command c = {
+        .timeout = o->timeout, .max_output = OUTPUT_MAX, .cwd = o->current_directory};
+    struct str line;
+    if (!identity(job, r, a, &c)) {
         return ROUTE_DEFER;
     }
-    spec.argv = make_args(job, r, a);
-    if (!spec.argv || !run(job, r, a, &spec, &out)) {
+    c.argv = make_args(job, r, a);
+    if (!c.argv || !run(job, r, a, &c, &line)) {
         return ROUTE_DEFER;
     }
-    struct str line = buf_str(&out);
     ptrdiff_t nl = str_chr(line, '\n');
     line = str_trim(nl < 0 ? line : str_sub(line, 0, (size_t)nl));
     if (str_empty(line)) {
         a->message =
-            str_fmt(x->pool, "%.*s router: command failed to return data", STR_ARG(r->name));
+            str_fmt(job->x->pool, "%.*s router: command failed to return data", STR_ARG(r->name));
         return ROUTE_DEFER;
     }
     return obey(job, r, a, line);

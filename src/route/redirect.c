@@ -234,7 +234,7 @@ static bool include(struct run *u, const struct redirect_item *item)
     const struct redirect_opts *o = u->o;
     struct str path = item->text, dir, data, why;
     if (o->forbid_include) {
-        return not_permitted(u, item->whole);
+        return data_error(u, STR("included files not permitted"));
     }
     if (!str_starts(path, "/")) {
         return data_error(
@@ -388,7 +388,11 @@ static enum route_result route(struct route_job *job, const struct router *r, st
     }
     int children = a->child_count;
     if (!take_data(&u, data)) {
-        a->child_count = children;
+        if (u.verdict == ROUTE_FAIL && u.first && settle_children(&u)) {
+            hand_over(&u); /* what stood before :fail: still gets the message */
+        } else {
+            a->child_count = children;
+        }
         return u.verdict;
     }
     if (u.skipped && job->why == ROUTE_DELIVER && !str_unset(o->syntax_errors_to)) {

@@ -145,7 +145,7 @@ enum redirect_read redirect_read_include(struct ectx *x, const struct address *a
 int route_open(struct pool *pool, struct str path, bool as_user, uint32_t uid, uint32_t gid)
 {
     int fd = file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
-    if (fd >= 0 || errno != EACCES || !as_user || !hand_available()) {
+    if (fd >= 0 || errno != EACCES || !as_user) {
         return fd;
     }
     return hand_open(pool, path, uid, gid);

@@ -31,7 +31,7 @@ static void skip_separators(struct str *rest)
 /* Where an item ends: at a comma outside quotes, comments and angle brackets, or at a newline. */
 static uint32_t item_end(struct str s)
 {
-    bool quoted = false, route = false;
+    bool quoted = false, route = s.p[0] == '@'; /* a source route goes on to its colon */
     int comment = 0;
     for (uint32_t i = 0; i < s.len; i++) {
         char c = s.p[i];
@@ -45,7 +45,7 @@ static uint32_t item_end(struct str s)
             comment++;
         } else if (c == ')' && !quoted && comment) {
             comment--;
-        } else if ((c == '<' || c == '>') && !quoted && !comment) {
+        } else if (strchr("<>:", c) && !quoted && !comment) {
             route = c == '<';
         } else if (c == ',' && !quoted && !comment && !route) {
             return i;

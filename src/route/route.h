@@ -156,6 +156,12 @@ struct address *route_child(struct ectx *x, struct address *parent, struct str a
  */
 struct host *route_host_list(struct pool *pool, struct str list, bool randomize);
 
+/*
+ * Takes a command line apart: white space separates, double quotes with escapes and single quotes
+ * enclose an argument. False with *error.
+ */
+bool command_split(struct pool *pool, struct str line, struct strvec *out, struct str *error);
+
 /* The uid of an option; false with x->error if it cannot be expanded or there is no such user. */
 bool route_find_user(struct ectx *x, const struct idopt *o, uint32_t *uid, uint32_t *gid,
                      bool *gid_known);

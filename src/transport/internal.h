@@ -186,12 +186,6 @@ int maildirsize_open(struct pool *pool, const struct plan *p, struct str dir, in
 
 /* ---- commands (command.c) ---- */
 
-/*
- * Takes a command line apart: white space separates, double quotes with escapes and single quotes
- * join. False with *error.
- */
-bool command_split(struct pool *pool, struct str line, struct strvec *out, struct str *error);
-
 /* The environment of commands. */
 void command_environment(struct ectx *x, const struct delivery *d, struct str path,
                          struct strvec *env);

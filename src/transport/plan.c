@@ -200,8 +200,7 @@ bool plan_begin(struct ectx *x, struct delivery *d, struct plan *p, struct str p
     p->f.gid = d->gid;
     plan_groups(d, p);
     bool headers_here = !d->transport->body_only && d->transport->filter.n == 0;
-    if (headers_here &&
-        !transport_headers(x, d, transport_flags(d->transport), &headers)) {
+    if (headers_here && !transport_headers(x, d, transport_flags(d->transport), &headers)) {
         transport_end_all(d, ADDR_DEFER, ERRNO_CHHEADER_FAIL,
                           str_fmt(x->pool, "failed to expand headers_add or headers_remove: %.*s",
                                   STR_ARG(x->error)));

@@ -1,0 +1,209 @@
+/*
+ * What the hand does for more than deliveries: opening a file, and running a command, as a user.
+ * Requests are a fixed part and bytes behind it; replies likewise.
+ */
+#include "core/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+/* ---- opening a file ---- */
+
+struct open_request {
+    uint32_t uid, gid;
+};
+
+static int open_as(struct str path, uint32_t uid, uint32_t gid)
+{
+    struct identity who = {uid, gid, NULL};
+    if (!identity_take(&who)) {
+        return -1;
+    }
+    int fd = file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0), e = errno;
+    identity_restore();
+    errno = e;
+    return fd;
+}
+
+static void serve_open(const struct config *conf, struct pool *pool,
+                       const struct hand_message *request, struct hand_message *reply)
+{
+    struct open_request q;
+    int e = EINVAL;
+    if (request->body.len > sizeof q) {
+        memcpy(&q, request->body.p, sizeof q);
+        e = EPERM;
+        if (identity_allowed(conf, q.uid)) {
+            reply->fd = open_as(str_from(request->body, sizeof q), q.uid, q.gid);
+            e = reply->fd < 0 ? errno : 0;
+        }
+    }
+    reply->body = str_dup(pool, str_n((const char *)&e, sizeof e));
+}
+
+const struct hand_op hand_open_op = {'o', serve_open};
+
+int hand_open(struct pool *pool, struct str path, uint32_t uid, uint32_t gid)
+{
+    struct open_request q = {uid, gid};
+    struct hand_message reply,
+        request = {STR_CAT(pool, str_n((const char *)&q, sizeof q), path), -1};
+    int e = EPROTO;
+    if (path.tainted) {
+        errno = EPERM;
+        return -1;
+    }
+    if (!hand_available()) {
+        return open_as(path, uid, gid);
+    }
+    if (!hand_call(pool, 'o', &request, &reply)) {
+        return -1;
+    }
+    if (reply.body.len == sizeof e) {
+        memcpy(&e, reply.body.p, sizeof e);
+    }
+    if (reply.fd < 0) {
+        errno = e ? e : EPROTO;
+    }
+    return reply.fd;
+}
+
+/* ---- running a command ---- */
+
+struct command_request {
+    uint32_t uid, gid;
+    int timeout, max_output;
+};
+
+struct command_reply {
+    int error, status;
+    bool timed_out;
+};
+
+/* Reads what the command says, until its end or the deadline; false: too late. */
+static bool read_output(const struct child *c, struct buf *out, int64_t deadline)
+{
+    char chunk[512];
+    for (;;) {
+        int64_t left = deadline - time_monotonic_ms();
+        struct pollfd p = {.fd = c->out, .events = POLLIN};
+        int ready = poll(&p, 1, left > 0 ? (int)left : 0);
+        if (ready == 0 || (ready < 0 && errno != EINTR)) {
+            return false;
+        }
+        ssize_t n = ready > 0 ? read(c->out, chunk, sizeof chunk) : 1;
+        if (n <= 0) {
+            return true;
+        }
+        if (ready > 0) {
+            buf_add(out, chunk, (size_t)n);
+        }
+    }
+}
+
+static void run(struct pool *pool, const struct hand_command *q, struct hand_outcome *o)
+{
+    struct child_spec spec = {.argv = q->argv,
+                              .cwd = str_cstr(pool, q->cwd),
+                              .set_ids = geteuid() == 0,
+                              .uid = q->uid,
+                              .gid = q->gid,
+                              .umask = 077,
+                              .stdin_fd = -1};
+    struct child c;
+    struct buf out;
+    *o = (struct hand_outcome){.output = STR("")};
+    if (geteuid() != 0 && geteuid() != q->uid) {
+        o->error = EPERM;
+        return;
+    }
+    if (child_start(&spec, &c) < 0) {
+        o->error = errno;
+        return;
+    }
+    close(c.in);
+    c.in = -1;
+    buf_init(&out, pool, q->max_output > 0 ? (size_t)q->max_output : 1);
+    int64_t deadline = time_monotonic_ms() + (int64_t)q->timeout * 1000;
+    if (!read_output(&c, &out, deadline)) {
+        child_kill(&c);
+        o->timed_out = true;
+        return;
+    }
+    int64_t left = deadline - time_monotonic_ms();
+    o->timed_out = child_wait(&c, left > 0 ? (int)left : 0, &o->status) < 0;
+    o->output = buf_str(&out);
+}
+
+/* The strings behind the fixed part: directory, arguments. */
+static const char *const *take_strings(struct pool *pool, struct str rest, struct str *cwd)
+{
+    const char **argv = pool_calloc(pool, (size_t)rest.len + 2, sizeof *argv);
+    struct str item;
+    size_t n = 0;
+    if (!str_next(&rest, '\0', cwd)) {
+        return NULL;
+    }
+    while (rest.len) {
+        ptrdiff_t end = str_chr(rest, '\0');
+        item = str_sub(rest, 0, end < 0 ? rest.len : (size_t)end);
+        rest = str_from(rest, end < 0 ? rest.len : (size_t)end + 1);
+        argv[n++] = str_cstr(pool, item);
+    }
+    return n ? argv : NULL;
+}
+
+static void serve_command(const struct config *conf, struct pool *pool,
+                          const struct hand_message *request, struct hand_message *reply)
+{
+    struct command_request q;
+    struct hand_outcome o = {.error = EINVAL};
+    if (request->body.len > sizeof q) {
+        memcpy(&q, request->body.p, sizeof q);
+        struct hand_command c = {
+            .uid = q.uid, .gid = q.gid, .timeout = q.timeout, .max_output = q.max_output};
+        c.argv = take_strings(pool, str_from(request->body, sizeof q), &c.cwd);
+        o.error = EPERM;
+        if (c.argv && identity_allowed(conf, q.uid)) {
+            run(pool, &c, &o);
+        }
+    }
+    struct command_reply r = {o.error, o.status, o.timed_out};
+    reply->body = STR_CAT(pool, str_n((const char *)&r, sizeof r), o.output);
+}
+
+const struct hand_op hand_command_op = {'c', serve_command};
+
+static struct str strings(struct pool *pool, const struct hand_command *c)
+{
+    struct buf b;
+    buf_init(&b, pool, 1024 * 1024);
+    buf_adds(&b, c->cwd);
+    buf_addc(&b, '\0');
+    for (size_t i = 0; c->argv[i]; i++) {
+        buf_addz(&b, c->argv[i]);
+        buf_addc(&b, '\0');
+    }
+    return buf_str(&b);
+}
+
+void hand_command(struct pool *pool, const struct hand_command *c, struct hand_outcome *o)
+{
+    struct command_request q = {c->uid, c->gid, c->timeout, c->max_output};
+    struct command_reply r;
+    struct hand_message reply,
+        request = {STR_CAT(pool, str_n((const char *)&q, sizeof q), strings(pool, c)), -1};
+    if (geteuid() == 0 || geteuid() == c->uid || !hand_available()) {
+        run(pool, c, o);
+        return;
+    }
+    *o = (struct hand_outcome){.error = EPROTO, .output = STR("")};
+    if (!hand_call(pool, 'c', &request, &reply)) {
+        o->error = errno;
+    } else if (reply.body.len >= sizeof r) {
+        memcpy(&r, reply.body.p, sizeof r);
+        *o = (struct hand_outcome){r.error, r.status, r.timed_out, str_from(reply.body, sizeof r)};
+    }
+}

@@ -236,17 +236,13 @@ struct str smtp_client_error(struct smtp_client *c, struct pool *pool, enum smtp
         return str_fmt(pool, "SMTP error from remote mail server after %s: %.*s", stage,
                        STR_ARG(r->text));
     case SMTP_TIMEOUT:
-        return str_fmt(pool, "SMTP timeout after %s: %s", stage, strerror(ETIMEDOUT));
+        return str_fmt(pool, "SMTP timeout after %s", stage);
     case SMTP_CLOSED:
         return str_fmt(pool, "Remote host closed connection in response to %s", stage);
     case SMTP_SYNC:
-        return str_fmt(pool, "Malformed SMTP reply from %.*s [%.*s] in response to %s: %.*s",
-                       STR_ARG(c->opts.host->name), STR_ARG(c->opts.host->address), stage,
-                       STR_ARG(shown));
-    case SMTP_IOERROR:
-        return str_fmt(pool, "%s: %s", stage, strerror(c->fail_errno));
-    default:
-        return STR("");
+        return str_fmt(pool, "Malformed SMTP reply in response to %s: %.*s", stage, STR_ARG(shown));
+    case SMTP_IOERROR: return str_fmt(pool, "%s: %s", stage, strerror(c->fail_errno));
+    default: return STR("");
     }
 }
 

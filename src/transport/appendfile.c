@@ -12,6 +12,7 @@ struct opts {
         maildir_tag, mailstore_prefix, mailstore_suffix, message_prefix, message_suffix, quota,
         quota_directory, quota_filecount, quota_warn_message, quota_warn_threshold,
         maildir_use_size_file;
+    struct etext default_warning; /* not an option: it must not count for batching */
     struct str check_string, create_file, escape_string, maildir_dir_regex, folder_regex,
         quota_size_regex;
     int batch_max, directory_mode, lock_fcntl_timeout, lock_flock_timeout, lock_interval,
@@ -196,7 +197,7 @@ static bool init(struct opt_reader *r, struct transport *t)
     }
     o->lock_retries = o->lock_retries > 0 ? o->lock_retries : 1;
     if (str_unset(o->quota_warn_message.text) &&
-        !compile_default(r, &o->quota_warn_message, default_warning)) {
+        !compile_default(r, &o->default_warning, default_warning)) {
         return false;
     }
     return set_defaults(r, o);
@@ -549,14 +550,16 @@ static void warn(struct ectx *x, struct delivery *d, const struct opts *o, const
 {
     struct str text;
     int64_t limit = p->f.warn_threshold;
+    const struct etext *e =
+        str_unset(o->quota_warn_message.text) ? &o->default_warning : &o->quota_warn_message;
     if (limit <= 0 || r->f.outcome != ADDR_OK || r->f.size_before < 0 || r->f.size_before > limit ||
         r->f.size_after <= limit) {
         return;
     }
-    if (!expand_option(x, &o->quota_warn_message, &text)) {
+    if (!expand_option(x, e, &text)) {
         log_msg(LOG_MAIN | LOG_PANIC, d->msg,
                 "Failed to expand \"%.*s\" (quota warning message for %.*s transport): %.*s",
-                STR_ARG(o->quota_warn_message.text), STR_ARG(d->transport->name),
+                STR_ARG(e->text), STR_ARG(d->transport->name),
                 STR_ARG(x->error));
         return;
     }

@@ -78,8 +78,9 @@ static bool make_argv(struct ectx *x, struct delivery *d, struct strvec *argv)
     for (size_t i = 0; i < argv->n; i++) {
         if (argv->v[i].tainted) {
             return fail(x, d,
-                        str_fmt(x->pool, "Tainted arg %zu for %.*s transport (filter) command: '%.*s'",
-                                i, STR_ARG(t->name), STR_ARG(argv->v[i])));
+                        str_fmt(x->pool,
+                                "Tainted arg %zu for %.*s transport (filter) command: '%.*s'", i,
+                                STR_ARG(t->name), STR_ARG(argv->v[i])));
         }
     }
     return true;
@@ -95,7 +96,8 @@ static int message_file(struct ectx *x, struct delivery *d, unsigned flags)
 {
     int fd = memfd_create("message", MFD_CLOEXEC);
     struct transport_writer w = {
-        .flags = (flags & ~(unsigned)(TW_CRLF | TW_DOTS | TW_FINAL_DOT | TW_CHECK_STRING)) | TW_UNFILTERED,
+        .flags = (flags & ~(unsigned)(TW_CRLF | TW_DOTS | TW_FINAL_DOT | TW_CHECK_STRING)) |
+                 TW_UNFILTERED,
         .put = put_fd,
         .closure = &fd};
     if (fd >= 0 && (!transport_write_message(x, d, &w) || lseek(fd, 0, SEEK_SET) < 0)) {
@@ -167,17 +169,19 @@ static bool run(struct ectx *x, struct delivery *d, const struct strvec *argv, i
         child_kill(&c);
         return fail(x, d,
                     str_fmt(x->pool, "transport filter %s: %s",
-                            e == ETIMEDOUT ? "timed out" : "output could not be read", strerror(e)));
+                            e == ETIMEDOUT ? "timed out" : "output could not be read",
+                            strerror(e)));
     }
     if (child_wait(&c, timeout_ms > 0 ? timeout_ms : -1, &status) < 0) {
         return fail(x, d, STR("transport filter timed out"));
     }
     if (status != 0) {
-        return fail(x, d,
-                    WIFEXITED(status)
-                        ? str_fmt(x->pool, "transport filter process failed (%d)", WEXITSTATUS(status))
-                        : str_fmt(x->pool, "transport filter process failed (signal %d)",
-                                  WTERMSIG(status)));
+        return fail(
+            x, d,
+            WIFEXITED(status)
+                ? str_fmt(x->pool, "transport filter process failed (%d)", WEXITSTATUS(status))
+                : str_fmt(x->pool, "transport filter process failed (signal %d)",
+                          WTERMSIG(status)));
     }
     return true;
 }
@@ -191,7 +195,8 @@ bool filter_message(struct ectx *x, struct delivery *d, unsigned flags, int *fd,
     if (!make_argv(x, d, &argv)) {
         return false;
     }
-    bool ok = (in = message_file(x, d, flags)) >= 0 && (*fd = memfd_create("filtered", MFD_CLOEXEC)) >= 0;
+    bool ok =
+        (in = message_file(x, d, flags)) >= 0 && (*fd = memfd_create("filtered", MFD_CLOEXEC)) >= 0;
     ok = ok ? run(x, d, &argv, in, *fd)
             : fail(x, d, str_fmt(x->pool, "transport filter: %s", strerror(errno)));
     if (in >= 0) {

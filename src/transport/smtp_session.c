@@ -95,11 +95,20 @@ static const char *stage_name(struct transaction *t, struct str command)
                     t->pipelined ? STR_CAT(t->x->pool, STR("pipelined "), command) : command);
 }
 
+/* Exim's words; LMTP's own for the lmtp transport and for the replies after the data. */
+static struct str refusal(struct transaction *t, enum smtp_status st, const struct smtp_reply *r,
+                          const char *stage)
+{
+    bool lmtp = t->d->transport->local && (st == SMTP_PERM || st == SMTP_TEMP);
+    return lmtp ? str_fmt(t->x->pool, "LMTP error after %s: %.*s", stage, STR_ARG(r->text))
+                : smtp_client_error(t->c, t->x->pool, st, stage, r);
+}
+
 /* A reply to MAIL, DATA or the end of data that is not good: for all pending addresses. */
 static void refuse_all(struct transaction *t, enum smtp_status st, const struct smtp_reply *r,
                        const char *stage, int fourxx)
 {
-    struct str text = smtp_client_error(t->c, t->x->pool, st, stage, r);
+    struct str text = refusal(t, st, r, stage);
     if (st == SMTP_PERM) {
         for (struct address *a = t->d->addrs; a; a = a->next) {
             if (a->outcome == ADDR_PENDING) {
@@ -212,7 +221,7 @@ static bool read_rcpt_reply(struct transaction *t, struct address *a)
         return true;
     }
     if (st == SMTP_PERM || (st == SMTP_TEMP && r.code != 421)) {
-        struct str text = smtp_client_error(t->c, pool, st, stage_name(t, command), &r);
+        struct str text = refusal(t, st, &r, stage_name(t, command));
         end_address(t, a, st == SMTP_PERM ? ADDR_FAIL : ADDR_DEFER,
                     st == SMTP_PERM ? 0 : ERRNO_RCPT4XX, ERRNO_SMTP_CODE(r.code), text);
         if (st == SMTP_TEMP && t->o->address_retry_include_sender) {
@@ -371,6 +380,7 @@ static void accept_address(struct transaction *t, struct address *a, const struc
     a->confirmation = r->text;
     a->pipelining_used = t->pipelined;
     a->chunking_used = t->chunking;
+    a->continued = t->d->continued;
     if (t->d->hooks && t->d->hooks->delivered) {
         t->d->hooks->delivered(t->d, a);
     }
@@ -388,9 +398,11 @@ static void lmtp_replies(struct transaction *t)
         if (st == SMTP_OK) {
             accept_address(t, a, &r);
         } else if (st == SMTP_PERM || st == SMTP_TEMP) {
-            struct str text = smtp_client_error(t->c, t->x->pool, st, "end of data", &r);
+            bool local = t->d->transport->local;
+            struct str text = str_fmt(t->x->pool, "LMTP error after %s: %.*s",
+                                      local ? "end of data" : "DATA", STR_ARG(r.text));
             end_address(t, a, st == SMTP_PERM ? ADDR_FAIL : ADDR_DEFER,
-                        st == SMTP_PERM ? 0 : ERRNO_DATA4XX, ERRNO_SMTP_CODE(r.code), text);
+                        st == SMTP_PERM || !local ? 0 : ERRNO_DATA4XX, ERRNO_SMTP_CODE(r.code), text);
         } else {
             refuse_all(t, st, &r, "end of data", ERRNO_DATA4XX);
             return;
@@ -484,23 +496,48 @@ static enum smtp_try open_failed(struct ectx *x, struct delivery *d, enum smtp_s
     return TRY_NEXT_HOST;
 }
 
-enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o,
-                            int port, struct str interface)
-{
+/*
+ * The connection that is open between deliveries, so that the next one to the same host need not
+ * make its own (connection_max_messages). At most one a process, closed by smtp_close_kept().
+ */
+static struct {
+    struct pool *pool;
     struct smtp_client *c;
-    struct smtp_reply r;
-    struct str error, helo;
-    if (!expand_option(x, &o->helo_data, &helo) || str_empty(helo)) {
-        smtp_end_pending(d, ADDR_DEFER, ERRNO_UNKNOWNERROR, 0,
-                         str_fmt(x->pool, "failed to expand helo_data: %.*s", STR_ARG(x->error)));
-        return TRY_STOP;
-    }
+    struct str key;
+    int messages;
+} kept;
+
+void smtp_close_kept(void)
+{
+    smtp_client_close(&kept.c, true);
+    pool_free(&kept.pool);
+}
+
+static struct str connection_key(struct pool *pool, const struct delivery *d, int port,
+                                 struct str interface, struct str helo)
+{
+    struct str nul = str_n("", 1);
+    return STR_CAT(pool, d->transport->name, nul, d->host->name, nul, d->host->address, nul,
+                   str_fmt(pool, "%d", port), nul, interface, nul, helo);
+}
+
+/* A session of our own in the kept place; the status of opening it. */
+static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const struct smtp_options *o,
+                                  int port, struct str interface, struct str helo,
+                                  struct smtp_reply *r, struct str *error)
+{
+    kept.pool = pool_new("smtp connection");
+    kept.messages = 0;
+    struct host *h = POOL_NEW(kept.pool, struct host);
+    *h = *d->host;
+    h->name = str_dup(kept.pool, h->name);
+    h->address = str_dup(kept.pool, h->address);
     struct smtp_client_opts co = {
         .conf = x->conf,
-        .host = d->host,
+        .host = h,
         .port = port,
         .interface = interface,
-        .helo = helo,
+        .helo = str_dup(kept.pool, helo),
         .connect_timeout = o->connect_timeout,
         .command_timeout = o->command_timeout,
         .data_timeout = o->data_timeout,
@@ -511,15 +548,74 @@ enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smt
         .avoid_pipelining = host_in(x, &o->hosts_avoid_pipelining, d->host),
         .avoid_chunking = o->lmtp || !host_in(x, &o->hosts_try_chunking, d->host),
     };
-    enum smtp_status st = smtp_client_open(d->pool, &co, &c, &r, &error);
+    enum smtp_status st = smtp_client_open(kept.pool, &co, &kept.c, r, error);
+    if (st != SMTP_OK) {
+        int e = errno;
+        r->text = str_dup(x->pool, r->text);
+        *error = str_dup(x->pool, *error);
+        pool_free(&kept.pool);
+        errno = e;
+    }
+    return st;
+}
+
+/* One transaction over the kept connection; keeps it on if more may follow. */
+static enum smtp_try use_kept(struct ectx *x, struct delivery *d, const struct smtp_options *o)
+{
+    smtp_client_local(kept.c, &d->sending_ip, &d->sending_port);
+    d->sending_ip = str_dup(x->pool, d->sending_ip);
+    kept.messages++;
+    enum smtp_try result = too_large(x, d, kept.c) ? TRY_DONE : smtp_transaction(x, d, o, kept.c);
+    for (struct address *a = d->addrs; a; a = a->next) {
+        a->message = str_dup(x->pool, a->message);
+        a->confirmation = str_dup(x->pool, a->confirmation);
+    }
+    bool more = o->connection_max_messages <= 0 || kept.messages < o->connection_max_messages;
+    if (d->connection_broken) {
+        smtp_client_close(&kept.c, false);
+    }
+    if (d->connection_broken || !d->keep_open || !more) {
+        smtp_close_kept();
+    }
+    return result;
+}
+
+/* True if the server had hung up on an idle connection: nothing was decided, a fresh one may do. */
+static bool was_stale(const struct delivery *d, enum smtp_try result)
+{
+    const struct address *a = first_pending(d);
+    return result == TRY_NEXT_HOST && d->connection_broken && a &&
+           (a->basic_errno == ERRNO_SMTPCLOSED || a->basic_errno == EIO);
+}
+
+enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o, int port,
+                            struct str interface)
+{
+    struct smtp_reply r;
+    struct str error, helo;
+    if (!expand_option(x, &o->helo_data, &helo) || str_empty(helo)) {
+        smtp_end_pending(d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
+                         str_fmt(x->pool, "failed to expand helo_data: %.*s", STR_ARG(x->error)));
+        return TRY_STOP;
+    }
+    struct str key = connection_key(x->pool, d, port, interface, helo);
+    d->continued = kept.c && str_eq(key, kept.key);
+    d->connection_broken = false;
+    if (d->continued) {
+        enum smtp_try result = use_kept(x, d, o);
+        if (!was_stale(d, result)) {
+            return result;
+        }
+        d->continued = d->connection_broken = false;
+    }
+    smtp_close_kept();
+    enum smtp_status st = open_kept(x, d, o, port, interface, helo, &r, &error);
     if (st != SMTP_OK) {
         return open_failed(x, d, st, &r, error, errno);
     }
-    smtp_client_local(c, &d->sending_ip, &d->sending_port);
+    kept.key = str_dup(kept.pool, key);
     if (d->hooks && d->hooks->host_worked) {
         d->hooks->host_worked(d, d->host);
     }
-    enum smtp_try result = too_large(x, d, c) ? TRY_DONE : smtp_transaction(x, d, o, c);
-    smtp_client_close(&c, !d->connection_broken);
-    return result;
+    return use_kept(x, d, o);
 }

@@ -48,6 +48,9 @@ struct transport_writer {
 };
 bool transport_write_message(struct ectx *x, struct delivery *d, struct transport_writer *w);
 
+/* Ends a connection that the smtp transport kept for a next delivery; nothing if there is none. */
+void smtp_close_kept(void);
+
 /*
  * The hand: a resident process with the supervisor's rights that writes mail, or runs a command,
  * as its recipient. hand_start() forks it before privileges are dropped and returns our end;

@@ -8,7 +8,7 @@
 struct mail_settings {
     int64_t check_spool_space; /* bytes */
     int check_spool_inodes;
-    int message_body_visible;
+    int64_t message_body_visible;
     bool message_body_newlines;
 };
 const struct mail_settings *mail_settings(const struct config *conf);

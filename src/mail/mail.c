@@ -16,7 +16,7 @@ static const struct option options[] = {
      "space that must be free for mail to be accepted", NULL, NULL},
     {"message_body_newlines", OPT_BOOL, O(message_body_newlines), "false",
      "$message_body keeps its line ends", NULL, NULL},
-    {"message_body_visible", OPT_INT, O(message_body_visible), "500",
+    {"message_body_visible", OPT_SIZE, O(message_body_visible), "500",
      "bytes of the body in $message_body", NULL, NULL},
     {0},
 };

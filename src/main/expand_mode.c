@@ -99,7 +99,7 @@ static bool set_variable(struct expanding *e, struct str rest)
         printf("Failed: %.*s\n", STR_ARG(e->x.error));
         return false;
     }
-    vars_set(c ? &e->x.sess->acl_c : &e->x.msg->acl_m, str_from(name, 4), out);
+    vars_set(c ? &e->x.sess->acl_c : &e->x.msg->acl_m, name, out);
     return true;
 }
 

@@ -619,15 +619,29 @@ void config_dump(const struct config_source *source, bool plain, bool admin)
     pool_free(&rd.conf->pool);
 }
 
+/* A text of several lines as one: some of Exim's words have a line break. */
+static struct str one_line(struct pool *pool, struct str text)
+{
+    struct buf b;
+    struct str piece;
+    buf_init(&b, pool, 1 << 20);
+    while (str_next(&text, '\n', &piece)) {
+        buf_addz(&b, b.len ? " " : "");
+        buf_adds(&b, b.len ? str_trim(piece) : piece);
+    }
+    return buf_str(&b);
+}
+
 void config_print_errors(const struct config_source *src)
 {
     for (const struct config_error *e = src->errors; e; e = e->next) {
+        struct str text = one_line(src->pool, e->text);
         if (e->pos.file && e->pos.line > 0) {
             fprintf(stderr, "%s:%d:%d: error: %.*s\n", e->pos.file, e->pos.line, e->pos.col,
-                    STR_ARG(e->text));
+                    STR_ARG(text));
         } else {
             fprintf(stderr, "%s: error: %.*s\n", e->pos.file ? e->pos.file : "minim",
-                    STR_ARG(e->text));
+                    STR_ARG(text));
         }
     }
 }

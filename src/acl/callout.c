@@ -135,7 +135,7 @@ static struct host *transport_hosts(struct ectx *x, const struct transport *t)
 {
     struct str list = transport_text(x, t, "hosts"), item;
     struct host *first = NULL, **last = &first;
-    int sep = ':';
+    int sep = 0;
     while (list_next(x->pool, &list, &sep, &item)) {
         struct host *h = POOL_NEW(x->pool, struct host);
         struct str addr;
@@ -177,20 +177,36 @@ static enum smtp_status ask(struct talk *t, const char *verb, struct str arg)
     return smtp_client_reply(t->client, t->c->timeout, &t->reply);
 }
 
+/* "name [address] : what" */
+static struct str with_host(const struct talk *t, struct str what)
+{
+    return str_fmt(t->x->pool, "%.*s [%.*s] : %.*s", STR_ARG(t->host->name),
+                   STR_ARG(t->host->address), STR_ARG(what));
+}
+
+/* What a refusal of anything but MAIL is called. */
+static struct str remote_error(const struct talk *t)
+{
+    struct str said = str_printable(t->x->pool, t->reply.text, false);
+    struct str stage = str_empty(t->sent) ? STR("initial connection") : t->sent;
+    return with_host(t, str_fmt(t->x->pool, "SMTP error from remote mail server after %.*s: %.*s",
+                                STR_ARG(stage), STR_ARG(said)));
+}
+
 static enum verify_result rejected(struct talk *t, const char *why)
 {
     struct pool *pool = t->x->pool;
     struct acl_message *note = acl_note(t->x->msg);
     struct str said = str_printable(pool, t->reply.text, false);
     struct address *a = t->a;
-    a->message = str_fmt(pool, "response to \"%.*s\" was: %.*s", STR_ARG(t->sent), STR_ARG(said));
-    if (str_empty(t->sent)) {
-        a->message = str_fmt(pool, "response to initial connection was: %.*s", STR_ARG(said));
-    }
+    a->message = str_starts(t->sent, "MAIL ")
+                     ? with_host(t, str_fmt(pool, "response to \"%.*s\" was: %.*s",
+                                            STR_ARG(t->sent), STR_ARG(said)))
+                     : remote_error(t);
     a->user_message =
         t->is_sender ? str_fmt(pool, "Called:   %.*s\nSent:     %.*s\nResponse: %.*s",
                                STR_ARG(t->host->address),
-                               STR_ARG(str_empty(t->sent) ? STR("initial connection") : t->sent),
+                               STR_ARG(str_empty(t->sent) ? STR("QUIT") : t->sent),
                                STR_ARG(t->reply.text))
                      : str_fmt(pool, "Callout verification failed:\n%.*s", STR_ARG(t->reply.text));
     *(t->is_sender ? &note->sender_verify_failure : &note->recipient_verify_failure) = str_c(why);
@@ -274,6 +290,7 @@ static enum verify_result converse(struct talk *t)
         return rejected(t, "recipient");
     }
     if (st != SMTP_OK) {
+        t->a->message = st == SMTP_TEMP ? remote_error(t) : t->a->message;
         return VERIFY_DEFER;
     }
     t->known->address = CALLOUT_YES;

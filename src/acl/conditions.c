@@ -48,8 +48,7 @@ static enum acl_test test_local_parts(struct acl_job *j, const struct acl_line *
     (void)arg;
     struct address *a = j->x->addr;
     struct str data = STR_NONE;
-    bool caseful = a && str_eq(a->local_part, a->cc_local_part);
-    enum match m = match_local_part(j->x, &l->arg, a ? a->local_part : STR(""), !caseful, &data);
+    enum match m = match_local_part(j->x, &l->arg, a ? a->cc_local_part : STR(""), true, &data);
     if (m == MATCH_YES && a) {
         a->local_part_data = keep(j, data);
     }
@@ -177,7 +176,7 @@ static enum acl_test do_remove_header(struct acl_job *j, const struct acl_line *
 {
     (void)l;
     struct str item, rest = arg;
-    int sep = ':';
+    int sep = 0;
     while (list_next(j->x->pool, &rest, &sep, &item)) {
         if (!str_empty(item)) {
             strvec_push(&j->note->removed, keep(j, item));

@@ -238,7 +238,7 @@ static enum acl_test look_up_keys(const struct query *q)
 {
     struct str rest = q->item->keys, key;
     bool defer = false;
-    int sep = ':';
+    int sep = 0;
     if (str_unset(rest)) {
         struct str addr = q->j->x->sess->host_address;
         return str_empty(addr) ? TEST_FAIL : look_up(q, addr);
@@ -272,7 +272,7 @@ enum acl_test acl_dnslists(struct acl_job *j, const struct acl_line *l, struct s
     (void)l;
     struct str rest = arg, text;
     struct query q = {.j = j, .unknown = UNKNOWN_NO};
-    int sep = ':';
+    int sep = 0;
     j->note->dnslist_domain = j->note->dnslist_matched = STR_NONE;
     j->note->dnslist_value = j->note->dnslist_text = STR_NONE;
     while (list_next(j->x->pool, &rest, &sep, &text)) {

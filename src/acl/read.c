@@ -249,9 +249,11 @@ struct capture {
 
 static void capture_error(struct opt_reader *r, const char *text)
 {
+    static const char prefix[] = "error in ACL: ";
     struct capture *c = r->closure;
     if (str_unset(c->error)) {
-        c->error = str_dup(c->pool, str_c(text));
+        struct str error = str_c(text);
+        c->error = str_dup(c->pool, str_from(error, str_starts(error, prefix) ? strlen(prefix) : 0));
     }
 }
 

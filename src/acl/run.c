@@ -289,7 +289,7 @@ static struct acl *find_acl(struct acl_job *j, struct str text)
     }
     struct acl *acl = acl_compile(j->x, name, text, &error);
     if (!acl) {
-        j->log = STR_CAT(pool, STR("error in ACL: "), error);
+        j->log = error;
     }
     return acl;
 }

@@ -13,7 +13,7 @@
 struct verify {
     const struct verify_row *row;
     struct str value; /* sender=ADDRESS; unset if none */
-    bool has_value, defer_ok, callout_defer_ok, no_details, check_postmaster;
+    bool has_value, defer_ok, callout_defer_ok, no_details, check_postmaster, caseless;
     struct verify_how how;
     struct str error;
 };
@@ -114,7 +114,10 @@ static enum acl_test verify_sender(struct acl_job *j, struct verify *v)
     }
     enum acl_test rc;
     struct address *a = known_sender(j, sender, &rc);
-    if (!a) {
+    if (a && !v->how.callout.wanted && a->transport) {
+        rc = TEST_OK; /* what failed was a callout, which is not asked for now */
+    }
+    if (!a || v->how.callout.wanted) {
         struct address *found = NULL;
         rc = from_verify(verify_do(j->x, sender, &v->how, &found));
         a = remember_sender(j, sender, found, rc);
@@ -182,10 +185,9 @@ static bool note_visible(void *closure, const struct mailbox *m)
 /* verify = not_blind: every recipient stands in To: or Cc:. */
 static enum acl_test verify_not_blind(struct acl_job *j, struct verify *v)
 {
-    (void)v;
     const struct message *m = j->x->msg;
     for (size_t i = 0; i < m->recipient_count; i++) {
-        struct visible seen = {m->recipients[i].address, false, false};
+        struct visible seen = {m->recipients[i].address, false, !v->caseless};
         for (struct header *h = m->headers; h && !seen.found; h = h->next) {
             if (h->type == 'T' || h->type == 'C') {
                 struct str error;
@@ -323,6 +325,8 @@ static bool parse_option(struct pool *pool, struct verify *v, struct str opt, st
         v->no_details = true;
     } else if (str_is(opt, "success_on_redirect")) {
         v->how.success_on_redirect = true;
+    } else if (str_is(opt, "case_insensitive") && v->row->run == verify_not_blind) {
+        v->caseless = true;
     } else if (str_is(opt, "check_postmaster")) {
         c->postmaster = true;
     } else if (str_starts(opt, "callout")) {

@@ -80,7 +80,7 @@ struct str session_fullhost(struct pool *pool, const struct session *s, bool wit
     if (with_port && s->host_port > 0) {
         addr = STR_CAT(pool, addr, str_fmt(pool, ":%d", s->host_port));
     }
-    bool helo = !str_empty(s->helo_name) && !session_helo_is_known(s);
+    bool helo = !str_empty(s->helo_name) && !str_eqi(s->helo_name, s->host_name);
     if (!str_empty(s->host_name)) {
         return helo ? STR_CAT(pool, s->host_name, STR(" ("), s->helo_name, STR(") "), addr)
                     : STR_CAT(pool, s->host_name, STR(" "), addr);

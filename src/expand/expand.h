@@ -154,6 +154,9 @@ enum match match_text(struct ectx *x, enum list_kind kind, struct str list, stru
 /* Name of the sending host, looked up at most once per session (host_lookup_order). False: unknown. */
 bool session_host_name(struct ectx *x);
 
+/* Encodes as RFC 2047 if it must be (phrases and texts). */
+struct str rfc2047_encode(struct pool *pool, struct str s, struct str charset);
+
 /* PCRE2, compiled once per pattern text and process: sets $0… on success. */
 enum match match_regex(struct ectx *x, struct str pattern, struct str subject, bool caseless,
                        bool set_numeric);

@@ -254,9 +254,6 @@ struct str text_substr(struct str s, int64_t start, int64_t len, bool len_given)
 bool rfc2047_decode(struct pool *pool, struct str s, bool check_length, struct str charset,
                     struct str *out, struct str *error);
 
-/* Encodes as RFC 2047 if it must be (phrases and texts). */
-struct str rfc2047_encode(struct pool *pool, struct str s, struct str charset);
-
 bool header_exists(struct ectx *x, struct str name);
 
 /* ---- lists ---- */

@@ -16,6 +16,7 @@ struct parser {
     uint32_t at;
     unsigned flags;
     struct str error;
+    uint32_t word_end; /* of the last word of a local part */
 };
 
 static bool fail(struct parser *p, struct str text)
@@ -110,6 +111,7 @@ static bool local_part(struct parser *p, struct buf *out, int *words)
 {
     *words = 0;
     for (;;) {
+        p->word_end = p->at;
         skip_space(p);
         char c = peek(p);
         if (c == '.') {
@@ -120,7 +122,8 @@ static bool local_part(struct parser *p, struct buf *out, int *words)
                 return false;
             }
             ++*words;
-        } else if ((is_atom(c) || c == '\\') && (out->len == 0 || out->p[out->len - 1] == '.')) {
+        } else if ((is_atom(c) || (c == '\\' && p->at + 1 < p->in.len)) &&
+                   (out->len == 0 || out->p[out->len - 1] == '.')) {
             atom(p, out);
             ++*words;
         } else {
@@ -243,11 +246,13 @@ static bool addr_spec(struct parser *p, struct mailbox *out)
     if (words == 0) {
         return fail(p, STR("missing or malformed local part"));
     }
+    out->end = p->word_end;
     if (peek(p) == '@') {
         p->at++;
         if (!domain(p, &dom)) {
             return false;
         }
+        out->end = p->at;
     }
     out->local_part = str_dup(p->pool, buf_str(&lp));
     out->domain = str_dup(p->pool, buf_str(&dom));
@@ -285,7 +290,6 @@ static bool angle_addr(struct parser *p, struct mailbox *out)
     if (!addr_spec(p, out)) {
         return false;
     }
-    out->end = p->at;
     skip_space(p);
     if (str_empty(out->domain) && !at_end(p) && peek(p) != '>') {
         return fail(p, str_fmt(p->pool, "\"@\" or \".\" expected after \"%.*s\"",
@@ -358,7 +362,6 @@ static bool mailbox(struct parser *p, struct mailbox *out)
     if (!addr_spec(p, out)) {
         return false;
     }
-    out->end = p->at;
     skip_space(p);
     if (str_empty(out->domain) && !at_end(p)) {
         return fail(p, str_fmt(p->pool, "\"@\" or \".\" expected after \"%.*s\"",

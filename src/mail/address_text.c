@@ -147,15 +147,54 @@ struct str mail_quote_local_part(struct pool *pool, struct str lp)
     return local_part_needs_quotes(lp) ? in_quotes(pool, lp) : lp;
 }
 
-struct str mail_quote_phrase(struct pool *pool, struct str phrase)
+/* Past the part of a phrase that needs no quotes: words, comments. */
+static uint32_t past_plain(struct str s, uint32_t i)
 {
-    for (uint32_t i = 0; i < phrase.len; i++) {
-        unsigned char c = (unsigned char)phrase.p[i];
-        if (!isalnum(c) && c < 128 && !(c && strchr(" !#$%&'*+-/=?^_`{|}~", c))) {
-            return in_quotes(pool, phrase);
+    while (i < s.len) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '(') {
+            uint32_t end = past_comment(s, i);
+            if (s.p[end - 1] != ')') {
+                return i;
+            }
+            i = end;
+        } else if (isalnum(c) || c >= 128 || (c && strchr(" !#$%&'*+-/=?^_`{|}~", c))) {
+            i++;
+        } else {
+            return i;
         }
     }
-    return phrase;
+    return i;
+}
+
+struct str mail_quote_phrase(struct pool *pool, struct str phrase)
+{
+    struct buf b;
+    buf_init(&b, pool, (size_t)phrase.len * 4 + 16);
+    for (uint32_t i = 0; i < phrase.len;) {
+        if (phrase.p[i] == '"') {
+            uint32_t end = past_quotes(phrase, i);
+            buf_adds(&b, str_sub(phrase, i, end - i));
+            buf_addz(&b, end == phrase.len && (end == i + 1 || phrase.p[end - 1] != '"') ? "\"" : "");
+            i = end;
+            continue;
+        }
+        uint32_t end = i;
+        while (end < phrase.len && phrase.p[end] != '"') {
+            end++;
+        }
+        struct str run = str_sub(phrase, i, end - i), words = str_trim(run);
+        if (past_plain(words, 0) == words.len) {
+            buf_adds(&b, run);
+        } else {
+            buf_adds(&b, str_sub(run, 0, (size_t)(words.p - run.p)));
+            buf_adds(&b, STR_CAT(pool, STR("\""), words, STR("\"")));
+            buf_adds(&b, str_from(run, (size_t)(words.p - run.p) + words.len));
+        }
+        i = end;
+    }
+    b.tainted = phrase.tainted;
+    return buf_str(&b);
 }
 
 struct str mail_qualify(struct pool *pool, const struct config *conf, struct str address,

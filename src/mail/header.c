@@ -15,10 +15,10 @@ static const struct {
     char type;
     bool addresses; /* checked by verify = header_syntax */
 } types[] = {
-    {"bcc", 'B', true},          {"cc", 'C', true},           {"date", 'D', false},
+    {"bcc", 'B', true},          {"cc", 'C', true},          
     {"from", 'F', true},         {"message-id", 'I', false},  {"received", 'P', false},
     {"reply-to", 'R', true},     {"sender", 'S', true},       {"to", 'T', true},
-    {"subject", 'J', false},     {"return-path", 'O', false}, {"delivery-date", 'L', false},
+    {"return-path", 'O', false}, {"delivery-date", 'L', false},
     {"envelope-to", 'E', false},
 };
 

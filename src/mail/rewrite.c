@@ -330,6 +330,27 @@ struct header_job {
     bool changed;
 };
 
+/* Goes on past the comma behind a changed address; a line that has become long is broken there. */
+static void to_next(struct header_job *job, uint32_t end)
+{
+    enum { LINE_LIMIT = 40 };
+    struct str body = job->body;
+    uint32_t next = mailbox_list_next(body, end, false);
+    next += next < body.len;
+    while (next < body.len && (body.p[next] == ' ' || body.p[next] == '\t')) {
+        next++;
+    }
+    buf_adds(&job->out, str_sub(body, job->copied, next - job->copied));
+    job->copied = next;
+    size_t line = 0;
+    while (line < job->out.len && job->out.p[job->out.len - line - 1] != '\n') {
+        line++;
+    }
+    if (line > LINE_LIMIT && next < body.len && body.p[next] != '\n') {
+        buf_addz(&job->out, "\n\t");
+    }
+}
+
 static bool rewrite_one(void *closure, const struct mailbox *m)
 {
     struct header_job *job = closure;
@@ -363,6 +384,7 @@ static bool rewrite_one(void *closure, const struct mailbox *m)
     buf_adds(&job->out, str_sub(job->body, job->copied, start - job->copied));
     buf_adds(&job->out, address);
     job->copied = end;
+    to_next(job, end);
     job->changed = true;
     return true;
 }
@@ -382,6 +404,7 @@ struct header *rewrite_header(struct ectx *x, const struct rewrite_rule *rules,
     }
     struct str name = str_sub(h->text, 0, h->text.len - job.body.len);
     buf_init(&job.out, x->pool, (size_t)h->text.len * 16 + 65536);
+    buf_adds(&job.out, name);
     if (!mailbox_each(x->pool, job.body, rewrite_one, &job, &error) && !job.changed) {
         return NULL;
     }
@@ -391,7 +414,7 @@ struct header *rewrite_header(struct ectx *x, const struct rewrite_rule *rules,
     buf_adds(&job.out, str_from(job.body, job.copied));
     struct header *new_header = POOL_NEW(x->pool, struct header);
     *new_header =
-        (struct header){.text = STR_CAT(x->pool, name, buf_str(&job.out)), .type = h->type};
+        (struct header){.text = buf_str(&job.out), .type = h->type};
     return new_header;
 }
 

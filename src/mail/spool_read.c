@@ -42,7 +42,7 @@ static struct str unescape(struct pool *pool, struct str s)
 
 static void apply_recipient(struct message *m, struct str text)
 {
-    struct str address, errors_to = STR(""), parent = STR("");
+    struct str address = STR(""), errors_to = STR(""), parent = STR("");
     int64_t n = -1;
     str_next(&text, ' ', &address);
     str_next(&text, ' ', &errors_to);

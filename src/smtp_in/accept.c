@@ -216,7 +216,7 @@ static enum conv_end greet(struct conv *c, struct acl_reply *r)
 {
     struct str code = STR("220 "), text = r->user;
     if (!str_unset(text)) {
-        reply_code(&code, &text, NULL, true);
+        reply_code(c->msg_pool, &code, &text, NULL, true);
     } else if (!expand_option(&c->x, &c->set->smtp_banner, &text)) {
         log_write(LOG_MAIN | LOG_PANIC, "expansion of \"%.*s\" (smtp_banner) failed: %.*s",
                   STR_ARG(c->set->smtp_banner.text), STR_ARG(c->x.error));

@@ -174,7 +174,7 @@ static void say_accepted(struct conv *c, struct acl_reply *a)
                     c->msg->fake_reply);
     } else if (!str_unset(a->user)) {
         struct str code = STR("250 ");
-        reply_code(&code, &a->user, NULL, true);
+        reply_code(c->msg_pool, &code, &a->user, NULL, true);
         reply_lines(c, code, true, a->user);
     } else {
         if (c->bdat_total) {
@@ -354,7 +354,7 @@ static void go_ahead(struct conv *c, struct acl_reply *a)
         return;
     }
     struct str code = STR("354 ");
-    reply_code(&code, &a->user, NULL, true);
+    reply_code(c->msg_pool, &code, &a->user, NULL, true);
     reply_lines(c, code, true, a->user);
 }
 

@@ -19,6 +19,7 @@ static bool take(void *closure, const struct mailbox *m)
         str_empty(m->domain) ? mail_qualify(pool, e->r->conf, m->text, true) : m->text;
     if (e->removed && map_find(e->removed, full)) {
         e->taken++;
+        e->r->not_taken++;
         return true;
     }
     for (size_t i = 0; i < e->r->msg->recipient_count; i++) {

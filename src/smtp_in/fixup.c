@@ -42,6 +42,13 @@ static struct header *add(struct fixup *f, char type, struct str text)
     return h;
 }
 
+/* A name as it stands before an address. */
+static struct str phrase(struct fixup *f, struct str name)
+{
+    name = rfc2047_encode(f->pool, name, core_settings(f->r->conf)->headers_charset);
+    return str_starts(name, "=?") ? name : mail_quote_phrase(f->pool, name);
+}
+
 /* ---- what is there ---- */
 
 /* True if a Sender: line from the message is not to be believed. */
@@ -62,7 +69,7 @@ static void complete_login(struct fixup *f, struct header *h)
         return;
     }
     const struct core_settings *core = core_settings(f->r->conf);
-    struct str name = mail_quote_phrase(f->pool, f->s->caller_name);
+    struct str name = phrase(f, f->s->caller_name);
     h->type = '*';
     f->from = add(f, 'F',
                   STR_CAT(f->pool, f->prefix, STR("From: "), name, STR(" <"),
@@ -172,7 +179,7 @@ static struct str from_name(struct fixup *f)
     } else if (!f->r->trusted || f->r->name_forced || (!f->r->smtp && !f->r->sender_forced)) {
         name = f->s->caller_name;
     }
-    return str_empty(name) ? STR("") : mail_quote_phrase(f->pool, name);
+    return str_empty(name) ? STR("") : phrase(f, name);
 }
 
 static void add_from(struct fixup *f)
@@ -197,7 +204,7 @@ static void add_from(struct fixup *f)
 static struct str strip_affixes(struct fixup *f, struct str lp)
 {
     struct str list = f->r->set->local_from_prefix, item;
-    int sep = ':';
+    int sep = 0;
     while (list_next(f->pool, &list, &sep, &item)) {
         bool wild = str_starts(item, "*");
         struct str fixed = wild ? str_from(item, 1) : item;
@@ -211,7 +218,7 @@ static struct str strip_affixes(struct fixup *f, struct str lp)
         }
     }
     list = f->r->set->local_from_suffix;
-    sep = ':';
+    sep = 0;
     while (list_next(f->pool, &list, &sep, &item)) {
         bool wild = str_ends(item, STR("*"));
         struct str fixed = wild ? str_sub(item, 0, item.len - 1u) : item;
@@ -251,7 +258,7 @@ static void check_from(struct fixup *f)
     struct str generated = submission ? submitter(f) : local_address(f);
     if (!from_is(f, generated)) {
         struct str name = submission ? f->m->submission_name : f->s->caller_name;
-        name = str_empty(name) ? STR("") : mail_quote_phrase(f->pool, name);
+        name = str_empty(name) ? STR("") : phrase(f, name);
         bool named = submission ? !str_unset(f->m->submission_name) : true;
         struct str text =
             named ? STR_CAT(f->pool, name, STR(" <"), generated, STR(">")) : generated;
@@ -325,7 +332,7 @@ void fixup_headers(struct receiver *r)
     }
     rewrite_headers(&f);
     if (!f.date && f.supply) {
-        add(&f, 'D',
+        add(&f, ' ',
             STR_CAT(f.pool, f.prefix, STR("Date: "), time_rfc5322(f.pool, time(NULL), false),
                     STR("\n")));
     }

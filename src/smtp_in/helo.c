@@ -53,7 +53,7 @@ static void greet(struct conv *c, struct acl_reply *r, struct buf *out)
         return;
     }
     struct str code = STR("250 ");
-    reply_code(&code, &r->user, NULL, true);
+    reply_code(c->msg_pool, &code, &r->user, NULL, true);
     ptrdiff_t nl = str_any_in(r->user, "\r\n") ? 0 : -1;
     if (nl == 0) {
         struct str shown = str_printable(c->msg_pool, r->user, false);

@@ -174,7 +174,7 @@ void reply(struct conv *c, const char *fmt, ...) __attribute__((format(printf, 2
 void reply_lines(struct conv *c, struct str code, bool final, struct str text);
 
 /* Takes a code off the front of an ACL's message where it has one that fits; *code is replaced. */
-void reply_code(struct str *code, struct str *text, struct str *log, bool check);
+void reply_code(struct pool *pool, struct str *code, struct str *text, struct str *log, bool check);
 
 /* The text with long lines broken at blanks, as replies have it. */
 struct str reply_split(struct pool *pool, struct str text);
@@ -278,6 +278,7 @@ struct receiver {
     bool ignore_fromline;
     bool resent;
     struct str message_id, subject;           /* for the log line */
+    size_t not_taken;                         /* addresses in the header lines that arguments took away */
     bool message_id_created;                  /* the message came without one */
     struct header *received;                  /* the placeholder of our Received: line */
     enum queue_how how;                       /* what to do once the sender has been answered */

@@ -270,7 +270,7 @@ static enum conv_end mail_acl(struct conv *c)
         reply(c, "250 OK");
     } else {
         struct str code = STR("250 ");
-        reply_code(&code, &r.user, NULL, true);
+        reply_code(c->msg_pool, &code, &r.user, NULL, true);
         reply_lines(c, code, true, r.user);
     }
     c->msg->recipients_discarded = rc == ACL_DISCARD;
@@ -358,7 +358,7 @@ static void accept_recipient(struct conv *c, const struct params *p, struct str 
         reply(c, "250 Accepted");
     } else {
         struct str code = STR("250 ");
-        reply_code(&code, &r->user, NULL, true);
+        reply_code(c->msg_pool, &code, &r->user, NULL, true);
         reply_lines(c, code, true, r->user);
     }
     if (p) {

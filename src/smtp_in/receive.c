@@ -31,6 +31,7 @@ bool receive_begin(struct receiver *r, struct ectx *x, bool smtp)
     if (!r->spool) {
         return false;
     }
+    r->msg->spool_writer = r->spool;
     /* Our own Received: line comes first; it is written once the message is complete. */
     r->received = message_add_header(x->msg, '*', STR(""));
     return true;
@@ -250,7 +251,7 @@ bool receive_make_received(struct receiver *r, struct str *text)
 {
     struct message *m = r->msg;
     struct ectx *x = r->x;
-    if (m->recipient_count == 1) {
+    if (m->recipient_count + r->not_taken == 1) {
         scope_set(x, STR("received_for"), m->recipients[0].address);
     }
     bool ok = expand_option(x, &r->set->received_header_text, text);
@@ -276,17 +277,26 @@ static void set_received(struct receiver *r)
     }
 }
 
-/* Facts that variables and the log want: message-id, subject, sizes. */
+/* The size of the message as it is kept. */
+static void take_size(struct receiver *r)
+{
+    struct message *m = r->msg;
+    m->size = m->body_size + 1;
+    for (struct header *h = m->headers; h; h = h->next) {
+        m->size += h->type == '*' ? 0 : h->text.len;
+    }
+}
+
+/* Facts that variables and the log want: message-id, subject, the size as it came. */
 static void take_facts(struct receiver *r)
 {
     struct message *m = r->msg;
-    int64_t size = m->body_size + 1;
+    m->size = r->header_bytes + m->body_size;
     m->received_count = 0;
     for (struct header *h = m->headers; h; h = h->next) {
         if (h->type == '*') {
             continue;
         }
-        size += h->text.len;
         m->received_count += h->type == 'P';
         struct str name = header_name(h);
         if (str_isi(name, "message-id")) {
@@ -295,7 +305,6 @@ static void take_facts(struct receiver *r)
             r->subject = header_body(h);
         }
     }
-    m->size = size;
 }
 
 void receive_fixup(struct receiver *r)
@@ -316,6 +325,8 @@ bool receive_commit(struct receiver *r, enum queue_how how)
         m->frozen = true;
         m->frozen_at = time(NULL);
     }
+    take_size(r);
+    m->spool_writer = NULL;
     if (!spool_commit(&r->spool, m)) {
         return false;
     }
@@ -324,7 +335,10 @@ bool receive_commit(struct receiver *r, enum queue_how how)
         log_msg(LOG_MAIN, m, "frozen by %s",
                 str_is(m->freeze_reason, "ACL") ? "ACL" : "configuration");
     }
-    if (m->queue_only_policy && how != QUEUE_ONLY) {
+    if (m->queue_only_policy) {
+        if (log_wants(LS_delay_delivery)) {
+            log_msg(LOG_MAIN, m, "no immediate delivery: queued by ACL");
+        }
         how = QUEUE_ONLY;
     }
     r->how = m->frozen ? QUEUE_ONLY : how;
@@ -340,5 +354,8 @@ void receive_hand_over(struct receiver *r)
 
 void receive_abort(struct receiver *r)
 {
+    if (r->msg) {
+        r->msg->spool_writer = NULL;
+    }
     spool_abort(&r->spool);
 }

@@ -83,7 +83,7 @@ static uint32_t code_length(struct str s)
     return i;
 }
 
-void reply_code(struct str *code, struct str *text, struct str *log, bool check)
+void reply_code(struct pool *pool, struct str *code, struct str *text, struct str *log, bool check)
 {
     uint32_t n = str_unset(*text) ? 0 : code_length(*text);
     if (n == 0) {
@@ -96,7 +96,7 @@ void reply_code(struct str *code, struct str *text, struct str *log, bool check)
                   "configured error code starts with incorrect digit (expected %c) in \"%.*s\"",
                   code->p[0], STR_ARG(whole));
         if (log && log->p == whole.p && log->len == whole.len) {
-            *log = *text;
+            *log = STR_CAT(pool, *code, *text);
         }
         return;
     }
@@ -178,6 +178,7 @@ bool reply_count_error(struct conv *c)
               "SMTP call from %.*s dropped: too many syntax or protocol errors (last command was "
               "\"%.*s\", %.*s)",
               STR_ARG(who), STR_ARG(cmd), STR_ARG(had));
+    c->exit_status = 1;
     return true;
 }
 
@@ -326,7 +327,7 @@ enum conv_end reply_acl(struct conv *c, enum acl_where where, enum acl_result rc
 {
     bool permanent = rc == ACL_DENY || rc == ACL_DROP;
     struct str code = default_code(where, permanent);
-    reply_code(&code, &r->user, &r->log, where != ACL_VRFY);
+    reply_code(c->msg_pool, &code, &r->user, &r->log, where != ACL_VRFY);
     tell_bad_sender(c, permanent, code, r);
     if (permanent) {
         reply_lines(c, code, true,

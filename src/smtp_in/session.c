@@ -129,7 +129,7 @@ void conv_notquit(struct conv *c, const char *reason, const char *code, const ch
     }
     if (!str_unset(r.user)) {
         struct str full = str_fmt(c->msg_pool, "%s ", code);
-        reply_code(&full, &r.user, NULL, true);
+        reply_code(c->msg_pool, &full, &r.user, NULL, true);
         reply_lines(c, full, true, r.user);
     } else {
         reply(c, "%s %s", code, text);
@@ -220,6 +220,7 @@ static enum conv_end sync_error(struct conv *c)
         c->advertised_pipelining ? "" : " not", STR_ARG(cmd), STR_ARG(who), STR_ARG(next),
         STR_ARG(seen));
     conv_notquit(c, "synchronization-error", "554", "SMTP synchronization error");
+    c->exit_status = 1;
     return END_DROP;
 }
 
@@ -426,6 +427,7 @@ enum conv_end conv_command(struct conv *c, const struct smtp_line *l)
                   "SMTP call from %.*s dropped: too many nonmail commands (last was \"%.*s\")",
                   STR_ARG(who), STR_ARG(str_sub(cmd, 0, 10)));
         conv_notquit(c, "bad-commands", "554", "Too many nonmail commands");
+        c->exit_status = 1;
         return END_DROP;
     }
     if (l->cmd >= CMD_COUNT) {

@@ -84,13 +84,10 @@ static int run_smtp(const struct config *conf, const struct submission *sub)
     c.exit_status = 0;
     if (c.batch) {
         conv_quiet_start(&c);
-    } else if (conv_accept(&c) != GO_ON) {
-        c.exit_status = 1;
     }
-    if (c.exit_status == 0) {
+    if (c.batch || conv_accept(&c) == GO_ON) {
         enum conv_end end = conv_run(&c);
-        c.exit_status =
-            c.exit_status ? c.exit_status : end == END_DROP || (end == END_LOST && !c.batch);
+        c.exit_status = c.exit_status ? c.exit_status : end == END_LOST && !c.batch;
     }
     int status = c.exit_status;
     conv_free(&c);

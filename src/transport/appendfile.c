@@ -559,8 +559,7 @@ static void warn(struct ectx *x, struct delivery *d, const struct opts *o, const
     if (!expand_option(x, e, &text)) {
         log_msg(LOG_MAIN | LOG_PANIC, d->msg,
                 "Failed to expand \"%.*s\" (quota warning message for %.*s transport): %.*s",
-                STR_ARG(e->text), STR_ARG(d->transport->name),
-                STR_ARG(x->error));
+                STR_ARG(e->text), STR_ARG(d->transport->name), STR_ARG(x->error));
         return;
     }
     transport_send_warning(x, d, text);

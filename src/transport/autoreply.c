@@ -378,8 +378,7 @@ static struct str reply_body(struct reply *y, struct str file)
     if (y->o->return_message) {
         struct transport_writer w = {
             .flags = transport_flags(y->d->transport), .put = gather, .closure = &b};
-        buf_addz(&b, "\n------ This is a copy of the message, including all the headers.\n"
-                     "------\n\n");
+        buf_addz(&b, "\n------ This is a copy of the message, including all the headers.\n\n");
         transport_write_message(y->x, y->d, &w);
     }
     return buf_str(&b);
@@ -433,6 +432,7 @@ void transport_send_warning(struct ectx *x, const struct delivery *d, struct str
     struct str body = gap < 0 ? STR("") : str_from(text, (size_t)gap + 2);
     rest = block;
     buf_init(&headers, x->pool, REPLY_MAX);
+    buf_addz(&headers, "Auto-Submitted: auto-replied\n");
     while (str_next(&rest, '\n', &line)) {
         if (str_startsi(line, "To:")) {
             to = str_trim(str_from(line, 3));
@@ -449,7 +449,6 @@ void transport_send_warning(struct ectx *x, const struct delivery *d, struct str
     k.y = &y;
     buf_init(&k.all, x->pool, REPLY_MAX);
     take_recipients(&k, &to);
-    buf_addz(&headers, "Auto-Submitted: auto-replied\n");
     if (k.all.len && d->hooks && d->hooks->submit) {
         d->hooks->submit(d->owner, buf_str(&k.all), buf_str(&headers), body);
     }

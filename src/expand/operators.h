@@ -16,6 +16,9 @@
 /* A number as a result. */
 struct str operator_number(struct ectx *x, int64_t n);
 
+/* True if what follows the underscore of length_, substr_, hash_, nhash_ (or their short names) is numbers. */
+bool operator_numbers_ok(const char *base, struct str param);
+
 PUBLIC_OPERATOR(base32);
 PUBLIC_OPERATOR(base32d);
 PUBLIC_OPERATOR(base62);

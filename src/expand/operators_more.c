@@ -150,20 +150,17 @@ static bool two_numbers(struct str param, bool sign, int64_t *first, int64_t *se
     return str_empty(param);
 }
 
-static bool bad_numbers(struct ectx *x, const char *name, struct str param)
+bool operator_numbers_ok(const char *base, struct str param)
 {
-    if (str_unset(param)) {
-        return eval_fail(x, "missing values after %s", name);
-    }
-    return eval_fail(x, "non-digit after underscore in \"%s_%.*s\"", name, STR_ARG(param));
+    int64_t n, m;
+    bool sign = *base == 's';
+    return two_numbers(param, sign, &n, &m);
 }
 
 PUBLIC_OPERATOR(length)
 {
     int64_t n, none;
-    if (str_unset(param) || !two_numbers(param, false, &n, &none)) {
-        return bad_numbers(x, str_unset(param) ? "l" : "length", param);
-    }
+    two_numbers(param, false, &n, &none);
     *out = str_sub(s, 0, n < 0 ? 0 : (size_t)n);
     return true;
 }
@@ -189,9 +186,7 @@ struct str text_substr(struct str s, int64_t start, int64_t len, bool len_given)
 PUBLIC_OPERATOR(substr)
 {
     int64_t start, len;
-    if (str_unset(param) || !two_numbers(param, true, &start, &len)) {
-        return bad_numbers(x, str_unset(param) ? "s" : "substr", param);
-    }
+    two_numbers(param, true, &start, &len);
     *out = text_substr(s, start, len, len >= 0);
     return true;
 }
@@ -226,9 +221,7 @@ bool text_hash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *o
 PUBLIC_OPERATOR(hash)
 {
     int64_t n, m;
-    if (str_unset(param) || !two_numbers(param, false, &n, &m)) {
-        return bad_numbers(x, str_unset(param) ? "h" : "hash", param);
-    }
+    two_numbers(param, false, &n, &m);
     return text_hash(x, s, n < 0 ? 0 : n, m, out);
 }
 
@@ -260,9 +253,7 @@ bool text_nhash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *
 PUBLIC_OPERATOR(nhash)
 {
     int64_t n, m;
-    if (str_unset(param) || !two_numbers(param, false, &n, &m)) {
-        return bad_numbers(x, str_unset(param) ? "nh" : "nhash", param);
-    }
+    two_numbers(param, false, &n, &m);
     return text_nhash(x, s, n, m, out);
 }
 

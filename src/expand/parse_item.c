@@ -129,7 +129,8 @@ static bool parse_lookup_name(struct parser *p, struct str *name)
     }
     *name = str_sub(p->text, start, p->at - start);
     parse_space(p);
-    return !str_empty(*name) || parse_fail(p, "missing lookup type");
+    return (name->len && isalpha((unsigned char)name->p[0])) ||
+           parse_fail(p, "missing lookup type");
 }
 
 static bool check_lookup(struct parser *p, const struct item *it, struct lookup_type *type,

@@ -150,9 +150,10 @@ bool rfc2047_decode(struct pool *pool, struct str s, bool check_length, struct s
     return str_unset(*error);
 }
 
+/* What may not stand for itself: RFC 2047 5 (3), and what is special in headers anyway. */
 static bool needs_encoding(unsigned char c)
 {
-    return c < 32 || c > 126;
+    return c < 32 || c > 126 || strchr("()<>@,;:\\\".[]_?=", c);
 }
 
 struct str rfc2047_encode(struct pool *pool, struct str s, struct str charset)
@@ -178,7 +179,7 @@ struct str rfc2047_encode(struct pool *pool, struct str s, struct str charset)
             start = b.len;
             buf_adds(&b, begin);
         }
-        if (needs_encoding(c) || strchr("()<>@,;:\\\".[]_?=", c)) {
+        if (needs_encoding(c)) {
             buf_addf(&b, "=%02X", c);
             half = !half;
         } else {

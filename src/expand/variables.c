@@ -58,8 +58,6 @@ GETTER(compile_number, STR("1"))
 GETTER(config_file, str_c(x->conf->file))
 GETTER(exim_uid, variable_number(x, priv_work_uid(x->conf)))
 GETTER(exim_gid, variable_number(x, priv_work_gid(x->conf)))
-GETTER(caller_uid, variable_number(x, priv_real_uid()))
-GETTER(caller_gid, variable_number(x, priv_real_gid()))
 GETTER(pid, variable_number(x, getpid()))
 GETTER(runrc, variable_number(x, x->runrc))
 
@@ -261,8 +259,19 @@ MESSAGE_NUMBER(received_count, m->received_count)
 MESSAGE_NUMBER(received_time, m->received.tv_sec)
 MESSAGE_NUMBER(message_age, m->received.tv_sec ? time(NULL) - m->received.tv_sec : 0)
 
-GETTER(originator_uid, variable_number(x, x->msg ? x->msg->originator_uid : priv_real_uid()))
-GETTER(originator_gid, variable_number(x, x->msg ? x->msg->originator_gid : priv_real_gid()))
+/* Whoever started the process; a trusted caller may have named another. */
+static struct str get_caller(struct ectx *x, struct str name)
+{
+    bool user = str_is(name, "caller_uid") || str_is(name, "originator_uid");
+    if (x->msg && str_starts(name, "originator") && !str_empty(x->msg->originator_login)) {
+        return variable_number(x, user ? x->msg->originator_uid : x->msg->originator_gid);
+    }
+    if (x->sess && !str_empty(x->sess->caller_login)) {
+        return variable_number(x, user ? x->sess->caller_uid : x->sess->caller_gid);
+    }
+    return variable_number(x, user ? priv_real_uid() : priv_real_gid());
+}
+
 GETTER(prdr_requested, STR("no"))
 GETTER(zero, STR("0"))
 GETTER(localhost_number, core_settings(x->conf)->localhost_number < 0
@@ -421,8 +430,8 @@ const struct variable expand_variables[] = {
     {"body_linecount", get_body_linecount, "lines of the body"},
     {"body_zerocount", get_body_zerocount, "NUL bytes of the body"},
     SCOPED("callout_address", "address that a callout asks about, or its host"),
-    {"caller_gid", get_caller_gid, "real group id of the caller"},
-    {"caller_uid", get_caller_uid, "real user id of the caller"},
+    {"caller_gid", get_caller, "real group id of the caller"},
+    {"caller_uid", get_caller, "real user id of the caller"},
     {"compile_date", get_compile_date, "when the program was made"},
     {"compile_number", get_compile_number, "number of the build"},
     {"config_dir", get_config_dir, "folder of the configuration file"},
@@ -515,8 +524,8 @@ const struct variable expand_variables[] = {
     ABSENT("mime_part_count"),
     {"original_domain", get_original, "domain of the address that this one comes from in the end"},
     {"original_local_part", get_original, "its local part"},
-    {"originator_gid", get_originator_gid, "group id of who sent the message"},
-    {"originator_uid", get_originator_uid, "user id of who sent the message"},
+    {"originator_gid", get_caller, "group id of who sent the message"},
+    {"originator_uid", get_caller, "user id of who sent the message"},
     {"parent_domain", get_parent, "domain of the address that this one was made from"},
     {"parent_local_part", get_parent, "its local part"},
     {"pid", get_pid, "id of the process"},

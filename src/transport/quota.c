@@ -119,24 +119,34 @@ bool quota_directory_size(struct pool *pool, const struct plan *p, struct str di
 
 /* ---- the decision ---- */
 
+/* The file that the message would have gone to, as the message tells it. */
+static struct str target(const struct plan *p, struct plan_result *r)
+{
+    if (p->f.kind != PLAN_MAILDIR) {
+        return p->text[PT_PATH];
+    }
+    struct str name = maildir_name(p, r);
+    return STR_CAT(r->pool, STR("tmp/"), name);
+}
+
+static bool full(const struct plan *p, struct plan_result *r)
+{
+    result_set(r, ADDR_DEFER, ERRNO_QUOTA,
+               "mailbox is full (MTA-imposed quota exceeded while writing to %.*s)",
+               STR_ARG(target(p, r)));
+    return false;
+}
+
 bool quota_fits(const struct plan *p, struct plan_result *r, int64_t size, int64_t count)
 {
     const struct plan_facts *f = &p->f;
     int64_t added = f->quota_inclusive ? f->message_size : 0;
     if (f->quota > 0 && !f->quota_no_check && size + added > f->quota) {
-        result_set(r, ADDR_DEFER, ERRNO_QUOTA,
-                   "mailbox is full (MTA-imposed quota exceeded while "
-                   "writing to %.*s)",
-                   STR_ARG(p->text[PT_PATH]));
-        return false;
+        return full(p, r);
     }
     if (f->quota > 0 && f->quota_filecount > 0 && count >= 0 && !f->filecount_no_check &&
         count + (f->quota_inclusive ? 1 : 0) > f->quota_filecount) {
-        result_set(r, ADDR_DEFER, ERRNO_QUOTA,
-                   "mailbox is full (MTA-imposed quota exceeded while "
-                   "writing to %.*s)",
-                   STR_ARG(p->text[PT_PATH]));
-        return false;
+        return full(p, r);
     }
     return true;
 }
@@ -169,9 +179,8 @@ static struct str quota_line(struct pool *pool, const struct plan *p)
 {
     const struct plan_facts *f = &p->f;
     int64_t quota = f->quota > 0 ? f->quota : 0;
-    return f->quota_filecount > 0
-               ? str_fmt(pool, "%lldS,%lldC\n", (long long)quota, (long long)f->quota_filecount)
-               : str_fmt(pool, "%lldS\n", (long long)quota);
+    int64_t count = f->quota_filecount > 0 ? f->quota_filecount : 0;
+    return str_fmt(pool, "%lldS,%lldC\n", (long long)quota, (long long)count);
 }
 
 /* Counts afresh and replaces the file; -1 with errno. */

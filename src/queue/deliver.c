@@ -117,10 +117,23 @@ static void init_job(struct job *j, const struct config *conf, struct pool *pool
     j->route.owner = j;
 }
 
+/* Reports made meanwhile are delivered now where the caller waits for everything (-odi). */
+static void deliver_reports_first(struct job *j)
+{
+    if (!(j->flags & DELIVER_FOREGROUND)) {
+        return;
+    }
+    for (size_t i = 0; i < j->bounces.n; i++) {
+        queue_deliver(j->conf, *(struct str *)j->bounces.v[i], DELIVER_FIRST | DELIVER_FOREGROUND);
+    }
+    j->bounces.n = 0;
+}
+
 /* Removes a finished message and says so. */
 static void complete(struct job *j)
 {
     struct message *m = j->m;
+    deliver_reports_first(j);
     if (m->spool) {
         spool_remove(m);
     }

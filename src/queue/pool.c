@@ -176,7 +176,7 @@ void queue_hand_over(const struct config *conf, struct str id, enum queue_how ho
         return;
     }
     if (how == QUEUE_FOREGROUND) {
-        queue_deliver(conf, id, flags);
+        queue_deliver(conf, id, flags | DELIVER_FOREGROUND);
     } else if (!tell_pool(conf, id, local ? 'L' : 'D')) {
         deliver_in_child(conf, id, flags);
     }

@@ -22,7 +22,8 @@ enum deliver_flags {
     DELIVER_GIVE_UP = 8,
     DELIVER_FIRST = 16,
     DELIVER_LOCAL_ONLY = 32,
-    DELIVER_ROUTE_ONLY = 64
+    DELIVER_ROUTE_ONLY = 64,
+    DELIVER_FOREGROUND = 1024 /* -odi: reports are delivered before the message is completed */
 };
 
 enum deliver_result { DELIVERED_NOT_ATTEMPTED, DELIVERED_ATTEMPTED, DELIVERED_ALL };

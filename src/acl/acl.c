@@ -1,6 +1,7 @@
 /*
  * The room's module: option rows, settings, and the small things that all its files use: names of
  * phases, the notes kept for a message, the words that name a session's host in log lines.
+ * Notes live in the pool of the session or message they belong to; nothing here fails.
  */
 #include "acl/internal.h"
 

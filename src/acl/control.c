@@ -1,6 +1,8 @@
 /*
  * The `control` modifier: one row per control, with the phases it may stand in and what it does.
  * A control notes its effect on the message or on the session; reception acts on it.
+ * A control that may not stand where it stands is an error when the configuration is read, or, if
+ * its text is expanded, a failed ACL.
  */
 #include "acl/internal.h"
 

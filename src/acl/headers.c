@@ -1,6 +1,7 @@
 /*
  * Header lines that ACLs add: the text of add_header (and of message with warn) cut into header
  * lines, each with its place, kept on the message's notes until reception puts them in.
+ * They live in the message's pool. Text that is no header line is made one (X-ACL-Warn:).
  */
 #include "acl/internal.h"
 

@@ -1,6 +1,7 @@
 /*
  * Variables of the room: what the conditions of an ACL found, read from the notes of the message in
  * hand. Without a message they are empty.
+ * Values are views of the notes and keep their taint; a name that is not set gives nothing.
  */
 #include "acl/internal.h"
 

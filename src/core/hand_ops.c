@@ -1,6 +1,8 @@
 /*
  * What the hand does for more than deliveries: opening a file, and running a command, as a user.
  * Requests are a fixed part and bytes behind it; replies likewise.
+ * A request that is malformed, or for rights that nobody may get, is refused; errno travels back
+ * to the asker, who owns descriptors that come with a reply.
  */
 #include "core/core.h"
 

@@ -1,6 +1,7 @@
 /*
  * The conditions of ${if that compare texts, numbers, addresses and files, and that match lists.
  * Their arguments come evaluated; crypteq is in crypteq.c.
+ * A condition that cannot be decided returns false with the reason in x->error, in Exim's words.
  */
 #include "expand/internal.h"
 

@@ -1,6 +1,8 @@
 /*
  * The table of items that are only arguments, and those that look outside: environment, files,
  * hmac, prvs. run is in item_run.c, readsocket in item_readsocket.c.
+ * Results live in the context's pool; a tainted file name or command is refused with the reason in
+ * x->error.
  */
 #include "expand/internal.h"
 

@@ -1,5 +1,7 @@
 /*
  * Items that work on texts: sg, tr, extract, length, substr, hash, nhash, hmac.
+ * Results live in the context's pool and keep the taint of what went in.
+ * A bad number or pattern is an error in x->error, in Exim's words.
  */
 #include "expand/internal.h"
 

@@ -1,6 +1,8 @@
 /*
  * As much of JSON (RFC 8259) as ${extract json…} and forany_json need: elements of arrays and
  * objects as texts. Texts are not checked beyond what finding their ends takes.
+ * Results are views of the text, with its taint; what is not there is unset, and malformed text
+ * ends the search.
  */
 #include "expand/internal.h"
 

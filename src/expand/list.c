@@ -1,5 +1,7 @@
 /*
  * Lists as texts: taking them apart, and putting items together again.
+ * Separators are doubled within items ("a::b"), and a list may begin with its own ("<; a;b").
+ * Items are views of the list or live in the pool, with the list's taint; nothing fails.
  */
 #include "expand/internal.h"
 

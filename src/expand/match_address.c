@@ -1,6 +1,8 @@
 /*
  * Address list items: whole addresses by pattern or lookup, local part and domain apart, and split
  * lookups (@@), which find the list of a domain's local parts.
+ * A lookup that cannot be done is MATCH_DEFER with the reason in x->error; data that is found is
+ * given untainted.
  */
 #include "expand/internal.h"
 

@@ -1,6 +1,8 @@
 /*
  * Operators on numbers, times, addresses, lists and files, and those that take a part of the text
  * or a hash of it. See operators.c.
+ * Results live in the context's pool with the taint of the subject; a subject that an operator
+ * cannot work on is an error in x->error, in Exim's words.
  */
 #include "expand/operators.h"
 

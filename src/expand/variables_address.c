@@ -1,5 +1,7 @@
 /*
  * Variables of the address in hand and of the delivery under way. See variables.c.
+ * They are empty where there is no address or delivery. Values are views of the structs and keep
+ * their taint: what came in an envelope stays untrusted.
  */
 #include "expand/variables.h"
 

@@ -1,6 +1,7 @@
 /*
  * What an administrator does to messages (-M…): each action takes the message's lock, changes it,
  * logs who did it and prints what tools expect to read.
+ * A message that is locked or gone is said to be so, and the exit status tells.
  */
 #include "queue/internal.h"
 

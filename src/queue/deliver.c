@@ -109,7 +109,8 @@ static void init_job(struct job *j, const struct config *conf, struct pool *pool
     j->done = map_new(pool, false);
     j->seen = map_new(pool, false);
     j->host_state = map_new(pool, false);
-    j->changes.pool = j->bounces.pool = j->complete.pool = pool;
+    j->changes = map_new(pool, false);
+    j->bounces.pool = j->complete.pool = pool;
     ectx_init(&j->x, conf, pool);
     j->route.x = &j->x;
     j->route.why = ROUTE_DELIVER;

@@ -1,6 +1,7 @@
 /*
  * Listing the queue (-bp and its kin), in the form that tools read: age, size, id, sender, then one
  * line for each recipient. Messages are looked at without a lock.
+ * One that vanishes meanwhile is left out; one that is damaged is listed as such.
  */
 #include "queue/internal.h"
 

@@ -1,6 +1,7 @@
 /*
  * Assembly of the log lines about addresses, in Exim's format: "=>", "->", "**" and "==" lines with
  * the items that the selectors ask for. Texts live in the job's pool.
+ * Lines are written after the journal, so what they say has happened.
  */
 #include "queue/internal.h"
 

@@ -1,6 +1,7 @@
 /*
  * The queue module: the main options about retries, reports, queueing and queue runs, and the
  * variables that exist while a report is written.
+ * Settings are filled by the option engine and are constant afterwards.
  */
 #include "queue/internal.h"
 

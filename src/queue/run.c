@@ -1,6 +1,7 @@
 /*
  * Queue runs: every message of the spool, in order of arrival, is tried once. A run says when it
  * starts and ends; it stops when the load average passes deliver_queue_load_max.
+ * A message that another process has in hand is passed over.
  */
 #include "queue/internal.h"
 

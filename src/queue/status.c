@@ -1,5 +1,7 @@
 /*
  * What reports say about an address: lines for people, and the fields of RFC 3464 for programs.
+ * Texts live in the job's pool. What a peer said is shown as
+ * it was, line ends made safe.
  */
 #include "queue/internal.h"
 

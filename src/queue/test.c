@@ -1,6 +1,7 @@
 /*
  * Test modes: how an address would be routed (-bt), whether it verifies (-bv, -bvs), and which retry
  * rule is used (-brt). Nothing is delivered or recorded; the lines printed are those tools expect.
+ * The exit status is 0, 1 for a deferral, 2 for a failure.
  */
 #include "queue/internal.h"
 

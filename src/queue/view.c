@@ -1,6 +1,7 @@
 /*
  * Showing a message to an administrator: -Mvh, -Mvb, -Mvl, -Mvc. Envelope and headers are printed in
  * the form of Exim's -H files, which tools read; what is on disk looks different.
+ * The message is not locked; one that is gone is said to be so.
  */
 #include "queue/internal.h"
 

@@ -1,6 +1,8 @@
 /*
  * Notices about messages that stay: the delay warning to the sender, and the note to freeze_tell
  * about a frozen message.
+ * They are written like bounces (report.c); one that cannot be written is logged, and the message
+ * stays as it was.
  */
 #include "queue/internal.h"
 

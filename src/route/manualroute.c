@@ -1,6 +1,8 @@
 /*
  * The manualroute router: hosts by rule, from a list in the configuration (route_list) or from data
  * looked up for the domain (route_data).
+ * The rules are taken apart when the configuration is read; hosts live in the context's pool. A
+ * rule that is malformed at run time defers the address with the reason.
  */
 #include "route/internal.h"
 

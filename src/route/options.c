@@ -1,5 +1,7 @@
 /*
  * The generic options of routers, what is checked once all sections are read, and the module.
+ * Names of transports and routers are looked up after all sections, so that their order is free;
+ * every name that is missing is reported.
  */
 #include "route/internal.h"
 

@@ -1,6 +1,8 @@
 /*
  * Options of the redirect router, their checks when the configuration is read, and the message to
  * syntax_errors_to.
+ * The message is submitted through the job's hook; one that cannot be sent is logged and costs
+ * nothing else.
  */
 #include "route/redirect.h"
 

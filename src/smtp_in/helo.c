@@ -1,6 +1,8 @@
 /*
  * HELO and EHLO (RFC 5321 4.1.1.1): the name the client gives itself, its verification, the HELO
  * ACL, and the list of extensions.
+ * A name with characters that are not allowed is refused and logged; names live in the session's
+ * pool.
  */
 #include "smtp_in/internal.h"
 

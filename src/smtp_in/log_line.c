@@ -1,5 +1,7 @@
 /*
  * The "<=" line of the main log, field by field as the log selectors ask for them.
+ * What the client said is shown with control characters escaped. The line is built in the
+ * message's pool and written once the message is safe.
  */
 #include "smtp_in/internal.h"
 

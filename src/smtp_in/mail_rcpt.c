@@ -1,6 +1,8 @@
 /*
  * MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3) with their ESMTP parameters: the envelope of the
  * transaction in hand, checked by the ACLs.
+ * Addresses live in the message's pool, tainted. A refused command leaves the transaction as it
+ * was.
  */
 #include "smtp_in/internal.h"
 

@@ -1,6 +1,7 @@
 /*
  * One TCP connection from accept to close, in the process that accepted it; and what slows a busy
  * client down.
+ * Everything of the conversation is in pools that end with it; nothing is left for the next one.
  */
 #include "smtp_in/internal.h"
 

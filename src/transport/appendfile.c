@@ -1,6 +1,7 @@
 /*
  * The appendfile transport: what is to be written where. Everything is expanded and decided here;
  * the plan that comes of it is carried out by mailbox.c and maildir.c.
+ * An address that has no plan is ended with the reason, in Exim's words.
  */
 #include "transport/internal.h"
 

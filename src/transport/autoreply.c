@@ -1,6 +1,7 @@
 /*
  * The autoreply transport: answers a message with one of our own. The reply goes through the spool
  * like any message, from <>; its recipients may be limited to one reply each (once).
+ * A failure to write it fails or defers the address with the reason.
  */
 #include "transport/internal.h"
 

@@ -1,6 +1,7 @@
 /*
  * Local deliveries under the right identity: in this process when it has the rights, else by the
  * hand (core/hand.h), which gets the finished plan and answers with the result.
+ * If the hand cannot be reached the addresses are deferred.
  */
 #include "transport/internal.h"
 

@@ -1,6 +1,7 @@
 /*
  * The generic options of transports, the checks once all sections are read, variables of a
  * delivery, batched SMTP envelopes, and the module.
+ * Settings are constant once linked; every mistake is reported at its transport's place.
  */
 #include "transport/internal.h"
 

@@ -66,14 +66,15 @@ static void block_drop(struct pool *pool)
 
 void pool_free(struct pool **pool)
 {
-    if (!*pool) {
+    struct pool *p = *pool;
+    if (!p) {
         return;
     }
-    while ((*pool)->newest) {
-        block_drop(*pool);
+    *pool = NULL; /* now: the pointer may itself live in the pool */
+    while (p->newest) {
+        block_drop(p);
     }
-    free(*pool);
-    *pool = NULL;
+    free(p);
 }
 
 void pool_clear(struct pool *pool)

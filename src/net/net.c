@@ -2,7 +2,7 @@
  * The net module: options of the resolver and of local addresses, and what is derived from them.
  *
  * dns_check_names_pattern is compiled once, when the configuration is read; the compiled pattern
- * belongs to the configuration and lives as long as the process.
+ * lives in the configuration's pool.
  */
 #include "net/internal.h"
 
@@ -82,6 +82,24 @@ bool net_clean_name(const struct net_settings *set, struct str name)
     return r >= 0;
 }
 
+static void *take(size_t size, void *pool)
+{
+    return pool_alloc(pool, size);
+}
+
+static void leave(void *p, void *pool)
+{
+    (void)p;
+    (void)pool;
+}
+
+/* Makes PCRE2 take its memory from the configuration's pool, so that it goes with it. */
+static pcre2_compile_context *in_pool(struct pool *pool)
+{
+    pcre2_general_context *g = pcre2_general_context_create(take, leave, pool);
+    return g ? pcre2_compile_context_create(g) : NULL;
+}
+
 static bool compile_pattern(struct net_settings *set, struct opt_reader *r)
 {
     struct str p = set->dns_check_names_pattern;
@@ -91,7 +109,7 @@ static bool compile_pattern(struct net_settings *set, struct opt_reader *r)
     if (str_empty(p)) {
         return true;
     }
-    set->name_pattern = pcre2_compile((PCRE2_SPTR)p.p, p.len, 0, &error, &at, NULL);
+    set->name_pattern = pcre2_compile((PCRE2_SPTR)p.p, p.len, 0, &error, &at, in_pool(r->pool));
     if (set->name_pattern) {
         return true;
     }

@@ -193,7 +193,7 @@ struct address {
     struct str file_used;    /* appendfile: where it was written */
     int64_t size_delivered;
     bool all_parents_logged;
-    struct str retry_key; /* a transport's choice, "R:..." or "T:..."; unset: queue/ makes it */
+    struct str retry_key; /* set: a refused recipient waits for this sender only */
     bool no_retry;        /* the deferral is not the address's own: no retry record for it; set by a
                              local transport it is a fault for the panic log */
     bool timed_out;       /* failed because retry time-outs of all hosts have passed */

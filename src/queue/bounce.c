@@ -323,15 +323,21 @@ static const char *how_delivered(const struct address *a)
                                                 : "relayed via non \"Remote SMTP\" router";
 }
 
-/* The successes to be reported, one for each envelope recipient. */
+/* The successes to be reported, in their order, one for each envelope recipient. */
 static void wanted_successes(struct job *j, struct vec *out)
 {
     struct strvec tops = {.pool = j->pool};
+    struct vec all = {.pool = j->pool};
     for (struct address *a = j->succeeded; a; a = a->next) {
-        if ((a->dsn_flags & DSN_SUCCESS) && !a->dsn_relayed &&
-            !strvec_has(&tops, report_top(a)->address)) {
+        if ((a->dsn_flags & DSN_SUCCESS) && !a->dsn_relayed) {
+            vec_push(&all, a);
+        }
+    }
+    for (size_t i = all.n; i-- > 0;) {
+        const struct address *a = all.v[i];
+        if (!strvec_has(&tops, report_top(a)->address)) {
             strvec_push(&tops, report_top(a)->address);
-            vec_push(out, a);
+            vec_push(out, all.v[i]);
         }
     }
 }

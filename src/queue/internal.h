@@ -53,7 +53,8 @@ struct queue_note {
     bool journalled;  /* delivered, and the journal says so */
     bool silent;      /* the administrator's own act: no line for each address */
     const struct address *duplicate_of;
-    const void *group; /* mark of those that went to a remote transport together */
+    struct vec failures; /* struct retry_change *: why it waits, or */
+    struct vec *group;   /* those of all the addresses that were tried together */
     enum stage stage;
     struct str return_path; /* used by the transport; unset: none ran */
     struct str shadow;      /* " ST=…" */
@@ -68,8 +69,6 @@ struct retry_change {
     bool message; /* the error belongs to a message: its age counts too */
     int basic_errno, more_errno;
     struct str text, host, domain; /* host unset: an address's; domain: of the recipient */
-    const struct address *owner;   /* the address it is about, or */
-    const void *group;             /* the addresses that were tried together */
     bool timed_out;                /* the last rule's cutoff is past */
 };
 
@@ -87,11 +86,11 @@ struct job {
     struct address *fresh;          /* to be routed, in order */
     struct address *local, *remote; /* routed, last one first */
     struct address *succeeded, *failed, *deferred, *duplicates, *fallback;
-    struct map *done;   /* unique texts that are delivered */
-    struct map *seen;   /* unique texts met in this attempt -> struct address * */
-    struct vec changes; /* struct retry_change * */
+    struct map *done;    /* unique texts that are delivered */
+    struct map *seen;    /* unique texts met in this attempt -> struct address * */
+    struct map *changes; /* key -> struct retry_change * */
     struct hints *retry;
-    const void *group; /* mark of the remote delivery going on */
+    struct vec *group; /* failures of the remote delivery going on */
     bool retry_opened;
     enum whole recipients;
     struct str caller;  /* who gave the message up (-Mg) */
@@ -251,9 +250,6 @@ bool retry_get(struct job *j, struct str key, struct retry_record *r);
 /* True if the message waited longer than the last cutoff for this record's error. */
 bool retry_message_too_old(struct job *j, const struct retry_record *r, struct str key,
                            struct str alternate);
-
-/* Notes a change for retry_write_all(). */
-void retry_note(struct job *j, const struct retry_change *c);
 
 /* Before routing: false if the address waits (outcome and message are set). */
 bool retry_may_route(struct job *j, struct address *a);

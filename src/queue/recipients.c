@@ -150,11 +150,25 @@ static void take_all(struct job *j, struct address **from, struct address **to)
     for (struct address *a = *from, *next; a; a = next) {
         next = a->next;
         retry_note_routed(j, a);
-        if (first_of_its_kind(j, a)) {
+        if (map_count(j->done) && map_find(j->done, a->unique)) {
+            queue_journal(j, a);
+        } else {
             queue_put(to, a);
         }
     }
     *from = NULL;
+}
+
+/* Leaves the first of equal addresses on a list. */
+static void drop_duplicates(struct job *j, struct address **list)
+{
+    struct address **at = list;
+    while (*at) {
+        struct address *a = *at, *next = a->next;
+        bool first = a->kind != AK_NORMAL || first_of_its_kind(j, a);
+        *at = first ? a : next;
+        at = first ? &a->next : at;
+    }
 }
 
 static void finish_all(struct job *j, struct address **from, enum outcome outcome)
@@ -239,6 +253,8 @@ void queue_route_all(struct job *j)
         j->fresh = NULL;
         round_of(j, batch);
     }
+    drop_duplicates(j, &j->local);
+    drop_duplicates(j, &j->remote);
 }
 
 void queue_settle_duplicates(struct job *j)

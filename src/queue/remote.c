@@ -202,12 +202,14 @@ static void deliver_group(struct job *j, struct address *group)
     struct delivery d;
     struct timespec start = time_now();
     queue_prepare(j, &d, group->transport, group);
-    j->group = group;
+    struct vec *failures = POOL_NEW(j->pool, struct vec);
+    failures->pool = j->pool;
+    j->group = failures;
     d.keep_open = j->remote != NULL || (j->flags & DELIVER_QUEUE_RUN) != 0;
     bool ready = queue_return_path(j, group, &d.return_path);
     for (struct address *a = group; a; a = a->next) {
         a->tried = start;
-        queue_note(j, a)->group = group;
+        queue_note(j, a)->group = failures;
         if (ready) {
             queue_note(j, a)->return_path = d.return_path;
         }

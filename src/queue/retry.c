@@ -42,30 +42,21 @@ static bool times_count(const struct job *j)
     return (j->flags & DELIVER_QUEUE_RUN) && !(j->flags & DELIVER_FORCE);
 }
 
-static struct retry_change *find_change(struct job *j, struct str key)
+/* Notes a change; what was noted last for a key counts. */
+static struct retry_change *note(struct job *j, const struct retry_change *c)
 {
-    for (size_t i = 0; i < j->changes.n; i++) {
-        struct retry_change *c = j->changes.v[i];
-        if (str_eq(c->key, key)) {
-            return c;
-        }
+    struct retry_change *kept = map_count(j->changes) ? map_get(j->changes, c->key) : NULL;
+    if (!kept) {
+        kept = POOL_NEW(j->pool, struct retry_change);
+        map_set(j->changes, c->key, kept);
     }
-    return NULL;
-}
-
-void retry_note(struct job *j, const struct retry_change *c)
-{
-    struct retry_change *old = find_change(j, c->key);
-    if (!old) {
-        old = POOL_NEW(j->pool, struct retry_change);
-        vec_push(&j->changes, old);
-    }
-    *old = *c;
+    *kept = *c;
+    return kept;
 }
 
 static void note_removal(struct job *j, struct str key)
 {
-    retry_note(j, &(struct retry_change){.key = key, .remove = true});
+    note(j, &(struct retry_change){.key = key, .remove = true});
 }
 
 static void make_keys(struct job *j, struct address *a)
@@ -147,19 +138,24 @@ bool retry_may_deliver(struct job *j, struct address *a)
     return false;
 }
 
+static struct str error_text(const struct address *a)
+{
+    return str_unset(a->message) && a->basic_errno > 0 ? str_c(strerror(a->basic_errno))
+                                                       : a->message;
+}
+
 static void note_failure(struct job *j, struct address *a, struct str key, bool of_message)
 {
-    retry_note(j, &(struct retry_change){
-                      .key = key,
-                      .message = of_message,
-                      .basic_errno = a->basic_errno,
-                      .more_errno = a->more_errno,
-                      .text = str_unset(a->message) && a->basic_errno > 0
-                                  ? str_c(strerror(a->basic_errno))
-                                  : a->message,
-                      .domain = a->domain,
-                      .owner = a,
-                  });
+    struct retry_change c = {
+        .key = key,
+        .message = of_message,
+        .basic_errno = a->basic_errno,
+        .more_errno = a->more_errno,
+        .text = error_text(a),
+        .domain = a->domain,
+    };
+    a->note->failures.pool = j->pool;
+    vec_push(&a->note->failures, note(j, &c));
 }
 
 /* A deferral by a router or before one. */
@@ -184,13 +180,11 @@ static void note_transport(struct job *j, struct address *a)
         }
     } else if (a->no_retry) {
         return;
-    } else if (!str_unset(a->retry_key)) {
-        note_failure(j, a, a->retry_key, false);
     } else if (local) {
         bool quota = a->basic_errno == ERRNO_QUOTA || a->basic_errno == ENOSPC;
         note_failure(j, a, n->local_key, quota);
     } else if (a->basic_errno == ERRNO_RCPT4XX) {
-        note_failure(j, a, n->sender_key, false);
+        note_failure(j, a, str_unset(a->retry_key) ? n->address_key : n->sender_key, false);
     }
 }
 
@@ -265,19 +259,16 @@ void retry_host_failed(struct delivery *d, struct host *h, const struct address 
     struct job *j = d->owner;
     struct str host_key, message_key;
     host_keys(j, d, h, &host_key, &message_key);
-    struct str text = str_unset(reason->message) && reason->basic_errno > 0
-                          ? str_c(strerror(reason->basic_errno))
-                          : reason->message;
-    retry_note(j, &(struct retry_change){
-                      .key = of_message ? message_key : host_key,
-                      .message = of_message,
-                      .basic_errno = reason->basic_errno,
-                      .more_errno = reason->more_errno,
-                      .text = str_dup(j->pool, text),
-                      .host = h->name,
-                      .domain = reason->domain,
-                      .group = j->group,
-                  });
+    struct retry_change c = {
+        .key = of_message ? message_key : host_key,
+        .message = of_message,
+        .basic_errno = reason->basic_errno,
+        .more_errno = reason->more_errno,
+        .text = str_dup(j->pool, error_text(reason)),
+        .host = h->name,
+        .domain = reason->domain,
+    };
+    vec_push(j->group, note(j, &c));
 }
 
 void retry_host_worked(struct delivery *d, struct host *h)
@@ -327,22 +318,25 @@ static void write_failure(struct job *j, struct retry_change *c)
     }
 }
 
-/* True if every failure that concerns the address is out of time, and there is one. */
-static bool out_of_time(struct job *j, const struct address *a)
+/* True if none of the failures has time left; *any is set if there is one. */
+static bool all_timed_out(const struct vec *failures, bool *any)
 {
-    bool any = false;
-    for (size_t i = 0; i < j->changes.n; i++) {
-        const struct retry_change *c = j->changes.v[i];
-        bool concerns = c->owner == a || (c->group && a->note && c->group == a->note->group);
-        if (c->remove || !concerns) {
-            continue;
-        }
-        if (!c->timed_out) {
+    for (size_t i = 0; failures && i < failures->n; i++) {
+        const struct retry_change *c = failures->v[i];
+        if (!c->remove && !c->timed_out) {
             return false;
         }
-        any = true;
+        *any |= !c->remove;
     }
-    return any;
+    return true;
+}
+
+/* True if every failure that concerns the address is out of time, and there is one. */
+static bool out_of_time(const struct address *a)
+{
+    const struct queue_note *n = a->note;
+    bool any = false;
+    return n && all_timed_out(&n->failures, &any) && all_timed_out(n->group, &any) && any;
 }
 
 static void time_out(struct job *j, struct address *a)
@@ -367,7 +361,7 @@ static void time_out(struct job *j, struct address *a)
 /* Addresses that went to the same hosts together move together, in their order. */
 static struct address **chain_end(struct address *a)
 {
-    const void *group = a->note ? a->note->group : NULL;
+    const struct vec *group = a->note ? a->note->group : NULL;
     while (group && a->next && a->next->note && a->next->note->group == group) {
         a = a->next;
     }
@@ -376,11 +370,11 @@ static struct address **chain_end(struct address *a)
 
 void retry_write_all(struct job *j)
 {
-    if (!j->changes.n) {
+    if (!map_count(j->changes)) {
         return;
     }
-    for (size_t i = 0; i < j->changes.n; i++) {
-        struct retry_change *c = j->changes.v[i];
+    for (struct map_entry *e = map_first(j->changes); e; e = e->next) {
+        struct retry_change *c = e->value;
         if (!c->remove) {
             write_failure(j, c);
         } else if (database(j)) {
@@ -392,7 +386,7 @@ void retry_write_all(struct job *j)
         struct address *a = list, **end = chain_end(a);
         list = *end;
         *end = NULL;
-        if (out_of_time(j, a)) {
+        if (out_of_time(a)) {
             for (struct address *b = a; b; b = b->next) {
                 time_out(j, b);
             }

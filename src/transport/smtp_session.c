@@ -221,7 +221,7 @@ static bool read_rcpt_reply(struct transaction *t, struct address *a)
         return true;
     }
     if (st == SMTP_PERM || (st == SMTP_TEMP && r.code != 421)) {
-        struct str text = refusal(t, st, &r, stage_name(t, command));
+        struct str text = refusal(t, st, &r, str_cstr(pool, command));
         end_address(t, a, st == SMTP_PERM ? ADDR_FAIL : ADDR_DEFER,
                     st == SMTP_PERM ? 0 : ERRNO_RCPT4XX, ERRNO_SMTP_CODE(r.code), text);
         if (st == SMTP_TEMP && t->o->address_retry_include_sender) {
@@ -402,7 +402,8 @@ static void lmtp_replies(struct transaction *t)
             struct str text = str_fmt(t->x->pool, "LMTP error after %s: %.*s",
                                       local ? "end of data" : "DATA", STR_ARG(r.text));
             end_address(t, a, st == SMTP_PERM ? ADDR_FAIL : ADDR_DEFER,
-                        st == SMTP_PERM || !local ? 0 : ERRNO_DATA4XX, ERRNO_SMTP_CODE(r.code), text);
+                        st == SMTP_PERM || !local ? 0 : ERRNO_DATA4XX, ERRNO_SMTP_CODE(r.code),
+                        text);
         } else {
             refuse_all(t, st, &r, "end of data", ERRNO_DATA4XX);
             return;
@@ -588,8 +589,8 @@ static bool was_stale(const struct delivery *d, enum smtp_try result)
            (a->basic_errno == ERRNO_SMTPCLOSED || a->basic_errno == EIO);
 }
 
-enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o, int port,
-                            struct str interface)
+enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o,
+                            int port, struct str interface)
 {
     struct smtp_reply r;
     struct str error, helo;

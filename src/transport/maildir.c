@@ -152,11 +152,18 @@ static bool make_folders(const struct plan *p, struct plan_result *r)
     return true;
 }
 
+struct str maildir_temporary_name(const struct plan *p, struct plan_result *r)
+{
+    struct timespec now = time_now();
+    return str_fmt(r->pool, "%lld.H%luP%ld.%.*s", (long long)now.tv_sec,
+                   (unsigned long)now.tv_nsec / 1000, (long)getpid(), STR_ARG(p->text[PT_HOST]));
+}
+
 /* Opens a new file in tmp/. */
 static int open_temporary(const struct plan *p, struct plan_result *r, struct str *path)
 {
     for (int i = 0;; i++) {
-        *name = maildir_name(p, r);
+        struct str name = maildir_temporary_name(p, r);
         *path = STR_CAT(r->pool, p->text[PT_PATH], STR("/tmp/"), name);
         int fd = create(r->pool, p, *path);
         if (fd >= 0 || errno != EEXIST || i + 1 >= p->f.maildir_retries) {

@@ -125,7 +125,7 @@ static struct str target(const struct plan *p, struct plan_result *r)
     if (p->f.kind != PLAN_MAILDIR) {
         return p->text[PT_PATH];
     }
-    struct str name = maildir_name(p, r);
+    struct str name = maildir_temporary_name(p, r);
     return STR_CAT(r->pool, STR("tmp/"), name);
 }
 

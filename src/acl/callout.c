@@ -331,7 +331,6 @@ static enum verify_result try_host(struct talk *t, struct host *h)
     enum smtp_status st = smtp_client_open(t->x->pool, &o, &t->client, &t->reply, &error);
     if (st == SMTP_PERM) {
         t->known->domain = CALLOUT_REJECTS;
-        acl_note(t->x->msg)->null_sender_fail = true;
         return rejected(t, "mail");
     }
     if (st != SMTP_OK) {

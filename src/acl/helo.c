@@ -54,11 +54,12 @@ bool acl_verify_helo(struct ectx *x)
     } else if (s->helo_name.p[0] == '[' && s->helo_name.len > 2) {
         s->helo_verified = literal_matches(s);
     } else {
-        if (str_empty(s->host_name) && !s->host_lookup_failed) {
-            session_host_name(x);
-            unsure = s->host_lookup_deferred;
-        }
         s->helo_verified = is_host_name(s) || leads_here(x, &unsure);
+        if (!s->helo_verified && str_empty(s->host_name) && !s->host_lookup_failed) {
+            session_host_name(x);
+            unsure |= s->host_lookup_deferred;
+            s->helo_verified = is_host_name(s);
+        }
     }
     s->helo_checked = s->helo_verified || !unsure;
     return s->helo_checked;

@@ -133,7 +133,9 @@ static bool parse(struct pool *pool, struct str arg, struct limit *l)
     struct str rest = arg, opt;
     *l = (struct limit){.count = 1, .key = STR_NONE, .unique = STR_NONE};
     if (!str_next(&rest, '/', &opt) || !parse_number(str_trim(opt), &l->limit)) {
-        return wrong(pool, l, "sender rate limit not set, or not a number", STR_NONE);
+        return wrong(pool, l,
+                     str_fmt(pool, "\"%.*s\" is not a positive number", STR_ARG(str_trim(opt))).p,
+                     STR_NONE);
     }
     l->text_limit = str_trim(opt);
     if (!str_next(&rest, '/', &opt) || (l->period = time_interval(str_trim(opt))) <= 0) {

@@ -396,7 +396,6 @@ enum acl_result acl_run(struct ectx *x, enum acl_where where, const struct etext
     }
     struct acl_job j = {
         .x = x, .where = where, .note = acl_note(x->msg), .log_target = LOG_MAIN | LOG_REJECT};
-    j.note->sender_verify_failure = j.note->recipient_verify_failure = STR_NONE;
     j.note->rates_cmd.n = 0;
     x->sess->acl_stack.pool = x->sess->rates_done.pool = x->sess->pool;
     struct str text;

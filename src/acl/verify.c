@@ -56,6 +56,7 @@ static enum acl_test verify_recipient(struct acl_job *j, struct verify *v)
     }
     j->log = a->message;
     j->user = str_unset(a->user_message) ? a->message : a->user_message;
+    j->temp_details |= rc == TEST_DEFER && !str_empty(a->user_message);
     return rc;
 }
 
@@ -285,7 +286,8 @@ static enum acl_test verify_reverse(struct acl_job *j, struct verify *v)
         j->log = STR("host lookup deferred for reverse lookup check");
         return v->defer_ok ? TEST_OK : TEST_DEFER;
     }
-    j->log = STR("host lookup failed for reverse lookup check");
+    j->log = STR("host lookup failed for reverse lookup check "
+                 "(failed to find host name from IP address)");
     j->user = STR_NONE;
     return TEST_FAIL;
 }

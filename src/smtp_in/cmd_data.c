@@ -39,8 +39,7 @@ static bool begin(struct conv *c, struct receiver *r)
     c->msg->originator_login = c->sess->caller_login;
     c->msg->originator_uid = c->sess->caller_uid;
     c->msg->originator_gid = c->sess->caller_gid;
-    c->msg->allow_unqualified_rcpt =
-        c->notcp || conv_host_in(c, &c->set->recipient_unqualified_hosts);
+    c->msg->allow_unqualified_rcpt = conv_unqualified_ok(c, true);
     return true;
 }
 

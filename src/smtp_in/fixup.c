@@ -45,8 +45,12 @@ static struct header *add(struct fixup *f, char type, struct str text)
 /* A name as it stands before an address. */
 static struct str phrase(struct fixup *f, struct str name)
 {
-    name = rfc2047_encode(f->pool, name, core_settings(f->r->conf)->headers_charset);
-    return str_starts(name, "=?") ? name : mail_quote_phrase(f->pool, name);
+    for (uint32_t i = 0; i < name.len; i++) {
+        if ((unsigned char)name.p[i] < 32 || (unsigned char)name.p[i] > 126) {
+            return rfc2047_encode(f->pool, name, core_settings(f->r->conf)->headers_charset);
+        }
+    }
+    return mail_quote_phrase(f->pool, name);
 }
 
 /* ---- what is there ---- */

@@ -230,6 +230,9 @@ struct str conv_name(struct conv *c);
 /* Logs a transaction that came to nothing (log selector smtp_incomplete_transaction). */
 void conv_incomplete(struct conv *c, const char *what);
 
+/* True if the client may give an address without a domain. */
+bool conv_unqualified_ok(struct conv *c, bool recipient);
+
 /* True if the client is in the host list. */
 bool conv_host_in(struct conv *c, const struct etext *list);
 
@@ -251,6 +254,9 @@ enum conv_end cmd_mail(struct conv *c, const struct smtp_line *l);
 enum conv_end cmd_rcpt(struct conv *c, const struct smtp_line *l);
 enum conv_end cmd_data(struct conv *c, const struct smtp_line *l);
 enum conv_end cmd_bdat(struct conv *c, const struct smtp_line *l);
+enum conv_end cmd_vrfy(struct conv *c, const struct smtp_line *l);
+enum conv_end cmd_expn(struct conv *c, const struct smtp_line *l);
+enum conv_end cmd_etrn(struct conv *c, const struct smtp_line *l);
 
 /* Slows MAIL or RCPT down as smtp_ratelimit_… say. */
 void conv_ratelimit(struct conv *c, bool rcpt);

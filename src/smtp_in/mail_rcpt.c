@@ -302,8 +302,7 @@ enum conv_end cmd_mail(struct conv *c, const struct smtp_line *line)
     if (!parse_path(c, &path, line->arg, true, p.unknown, &m, &end)) {
         return end;
     }
-    c->msg->allow_unqualified_sender =
-        c->notcp || conv_host_in(c, &c->set->sender_unqualified_hosts);
+    c->msg->allow_unqualified_sender = conv_unqualified_ok(c, false);
     c->msg->raw_sender = m.text;
     if (!sender_acceptable(c, line->arg, &m, p.size)) {
         unset_sender(c);
@@ -321,7 +320,7 @@ static bool qualify(struct conv *c, struct str arg, struct mailbox *m)
     if (!str_empty(m->domain)) {
         return true;
     }
-    bool allowed = c->notcp || conv_host_in(c, &c->set->recipient_unqualified_hosts);
+    bool allowed = conv_unqualified_ok(c, true);
     if (!allowed && !str_isi(m->text, "postmaster")) {
         reply(c, "501 %.*s: recipient address must contain a domain", STR_ARG(arg));
         if (log_wants(LS_smtp_syntax_error)) {

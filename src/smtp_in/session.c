@@ -59,6 +59,14 @@ void conv_free(struct conv *c)
     lookup_tidy();
 }
 
+bool conv_unqualified_ok(struct conv *c, bool recipient)
+{
+    const struct smtp_in_settings *set = c->set;
+    return str_empty(c->sess->host_address) ||
+           conv_host_in(c, recipient ? &set->recipient_unqualified_hosts
+                                     : &set->sender_unqualified_hosts);
+}
+
 bool conv_host_in(struct conv *c, const struct etext *list)
 {
     return !str_unset(list->text) && match_session_host(&c->x, list, NULL) == MATCH_YES;
@@ -323,40 +331,6 @@ static enum conv_end cmd_starttls(struct conv *c, const struct smtp_line *l)
     return reply_error(c, true, 503, STR_NONE, "STARTTLS command used when not advertised");
 }
 
-static enum conv_end cmd_vrfy(struct conv *c, const struct smtp_line *l)
-{
-    struct acl_reply r;
-    c->cmd_arg = l->arg;
-    enum acl_result rc = str_unset(c->set->acl_smtp_vrfy.text) ? ACL_DENY : ACL_ACCEPT;
-    r = (struct acl_reply){.log_target = LOG_MAIN | LOG_REJECT};
-    if (rc == ACL_ACCEPT) {
-        rc = conv_acl(c, ACL_VRFY, &c->set->acl_smtp_vrfy, &r);
-    }
-    if (rc != ACL_ACCEPT) {
-        return reply_acl(c, ACL_VRFY, rc, &r);
-    }
-    struct address *a = NULL;
-    struct mailbox m;
-    struct str error, text = smtp_parse_path(l->arg).path;
-    if (str_starts(text, "<") && str_ends(text, STR(">"))) {
-        text = str_sub(text, 1, text.len - 2u);
-    }
-    if (!mailbox_parse(c->msg_pool, text, mailbox_flags(c->conf), &m, &error)) {
-        reply(c, "501 %.*s", STR_ARG(error));
-        return GO_ON;
-    }
-    switch (verify_address(&c->x, m.text, false, STR_NONE, &a)) {
-    case VERIFY_OK: reply(c, "250 <%.*s> is deliverable", STR_ARG(m.text)); break;
-    case VERIFY_DEFER: reply(c, "252 Cannot resolve <%.*s> at this time", STR_ARG(m.text)); break;
-    case VERIFY_FAIL: {
-        struct str why = str_unset(a->user_message) ? a->message : a->user_message;
-        reply(c, "550 <%.*s> %.*s", STR_ARG(m.text), STR_ARG(why));
-        break;
-    }
-    }
-    return GO_ON;
-}
-
 /* ---- dispatch ---- */
 
 static enum conv_end (*const handlers[CMD_COUNT])(struct conv *, const struct smtp_line *) = {
@@ -364,7 +338,7 @@ static enum conv_end (*const handlers[CMD_COUNT])(struct conv *, const struct sm
     [CMD_AUTH] = cmd_auth, [CMD_STARTTLS] = cmd_starttls, [CMD_MAIL] = cmd_mail,
     [CMD_RCPT] = cmd_rcpt, [CMD_DATA] = cmd_data,         [CMD_BDAT] = cmd_bdat,
     [CMD_QUIT] = cmd_quit, [CMD_NOOP] = cmd_noop,         [CMD_VRFY] = cmd_vrfy,
-    [CMD_HELP] = cmd_help,
+    [CMD_HELP] = cmd_help, [CMD_EXPN] = cmd_expn,         [CMD_ETRN] = cmd_etrn,
 };
 
 static enum conv_end unknown_command(struct conv *c)

@@ -202,6 +202,11 @@ static int no_message(const struct config *conf, struct act *a, enum queue_actio
     }
     if (removal) {
         printf("Continuing, to ensure all files removed\n");
+        if (state == SPOOL_GONE) {
+            printf("Spool read error for %.*s-H: No such file or directory\n"
+                   "Continuing to ensure all files removed\n",
+                   STR_ARG(a->id));
+        }
         spool_discard(conf, a->id);
         printf("Message %.*s has been removed or did not exist\n", STR_ARG(a->id));
     }

@@ -80,7 +80,7 @@ static void print_good(struct test *t, const struct address *a)
 {
     const char *again = "";
     if (map_count(t->seen) && map_find(t->seen, a->unique)) {
-        again = " [duplicate, would not be delivered]";
+        again = "   [duplicate, would not be delivered]";
     }
     map_set(t->seen, a->unique, t);
     if (a->kind != AK_NORMAL && a->parent) {

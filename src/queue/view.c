@@ -93,7 +93,7 @@ static void print_tree(const struct str *v, size_t n)
     todo[depth].from = 0;
     todo[depth++].n = n;
     while (depth) {
-        size_t from = todo[--depth].from, count = todo[depth].n, left = count / 2;
+        size_t from = todo[--depth].from, count = todo[depth].n, left = (count - 1) / 2;
         size_t right = count - left - 1;
         printf("%c%c %.*s\n", left ? 'Y' : 'N', right ? 'Y' : 'N', STR_ARG(v[from + left]));
         if (right) {
@@ -176,6 +176,9 @@ static int view_log(const struct config *conf, struct pool *pool, struct str id)
 static int missing(enum queue_action what, struct str id, enum spool_open state)
 {
     if (what == QA_VIEW_COPY) {
+        if (state == SPOOL_GONE) {
+            log_write(LOG_MAIN, "%.*s Spool file %.*s-D not found", STR_ARG(id), STR_ARG(id));
+        }
         printf(state == SPOOL_GONE ? "Spool data file for %.*s does not exist\n"
                                    : "Spool format error for %.*s-H\n",
                STR_ARG(id));

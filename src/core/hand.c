@@ -23,13 +23,9 @@ static struct {
     int control; /* to the resident process */
     int line;    /* to our server */
     pid_t owner; /* the process that `line` belongs to */
-} process = {-1, -1, 0};
-
-/* What identity_restore() goes back to. */
-static struct {
-    uid_t uid;
+    uid_t uid;   /* what identity_restore() goes back to */
     gid_t gid;
-} before;
+} process = {.control = -1, .line = -1};
 
 /* What precedes each packet's body. */
 struct head {
@@ -327,13 +323,13 @@ bool identity_allowed(const struct config *conf, uint32_t uid)
 
 bool identity_take(const struct identity *who)
 {
-    before.uid = geteuid();
-    before.gid = getegid();
-    if (before.uid == who->uid) {
+    process.uid = geteuid();
+    process.gid = getegid();
+    if (process.uid == who->uid) {
         return true;
     }
     /* a process of root's works as another user between the things that need root */
-    if (before.uid != 0 && seteuid(0) < 0) {
+    if (process.uid != 0 && seteuid(0) < 0) {
         errno = EPERM;
         return false;
     }
@@ -351,11 +347,11 @@ bool identity_take(const struct identity *who)
 void identity_restore(void)
 {
     const gid_t root = 0;
-    if (geteuid() == before.uid && getegid() == before.gid) {
+    if (geteuid() == process.uid && getegid() == process.gid) {
         return;
     }
-    if (seteuid(0) < 0 || setgroups(1, &root) < 0 || setegid(before.gid) < 0 ||
-        seteuid(before.uid) < 0) {
+    if (seteuid(0) < 0 || setgroups(1, &root) < 0 || setegid(process.gid) < 0 ||
+        seteuid(process.uid) < 0) {
         BUG("cannot get the identity back: errno %d", errno);
     }
 }

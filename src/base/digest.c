@@ -87,10 +87,12 @@ static void md5_block(uint32_t *h, const unsigned char *p)
 
 static void sha1_block(uint32_t *h, const unsigned char *p)
 {
-    uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
-    for (unsigned i = 0; i < 80; i++) {
-        w[i] = i < 16 ? load(p + (size_t)4 * i, true)
-                      : rol(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+    uint32_t w[80] = {0}, a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    for (unsigned i = 0; i < 16; i++) {
+        w[i] = load(p + (size_t)4 * i, true);
+    }
+    for (unsigned i = 16; i < 80; i++) {
+        w[i] = rol(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     }
     for (unsigned i = 0; i < 80; i++) {
         uint32_t f, k;
@@ -130,11 +132,10 @@ static void sha1_block(uint32_t *h, const unsigned char *p)
 
 static void sha256_schedule(uint32_t w[64], const unsigned char *p)
 {
-    for (unsigned i = 0; i < 64; i++) {
-        if (i < 16) {
-            w[i] = load(p + (size_t)4 * i, true);
-            continue;
-        }
+    for (unsigned i = 0; i < 16; i++) {
+        w[i] = load(p + (size_t)4 * i, true);
+    }
+    for (unsigned i = 16; i < 64; i++) {
         uint32_t s0 = ror(w[i - 15], 7) ^ ror(w[i - 15], 18) ^ w[i - 15] >> 3;
         uint32_t s1 = ror(w[i - 2], 17) ^ ror(w[i - 2], 19) ^ w[i - 2] >> 10;
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;

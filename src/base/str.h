@@ -52,15 +52,25 @@ static inline bool str_empty(struct str s)
     return s.len == 0;
 }
 
-/* Comparisons; the ...i forms fold ASCII case. cmp returns <0, 0, >0 by bytes. */
+/* Equality by bytes. */
 bool str_eq(struct str a, struct str b);
+
+/* Equality with ASCII case folded; all ...i functions fold it. */
 bool str_eqi(struct str a, struct str b);
+
+/* Equality with a literal. */
 bool str_is(struct str a, const char *cstr);
 bool str_isi(struct str a, const char *cstr);
+
+/* Order by bytes: <0, 0, >0. */
 int str_cmp(struct str a, struct str b);
 int str_cmpi(struct str a, struct str b);
+
+/* True if s begins with the prefix. */
 bool str_starts(struct str s, const char *prefix);
 bool str_startsi(struct str s, const char *prefix);
+
+/* True if s ends with the suffix. */
 bool str_ends(struct str s, struct str suffix);
 bool str_endsi(struct str s, struct str suffix);
 

@@ -333,8 +333,8 @@ bool identity_take(const struct identity *who)
         errno = EPERM;
         return false;
     }
-    int groups =
-        who->initgroups ? initgroups(who->initgroups, who->gid) : setgroups(1, &(gid_t){who->gid});
+    const gid_t only = who->gid;
+    int groups = who->initgroups ? initgroups(who->initgroups, who->gid) : setgroups(1, &only);
     if (groups < 0 || setegid(who->gid) < 0 || seteuid(who->uid) < 0) {
         int e = errno;
         identity_restore();

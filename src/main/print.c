@@ -285,10 +285,12 @@ static bool put_macro_words(struct printing *p, struct str word, struct str name
         }
         return true;
     }
-    struct command names = *p->c;
+    const struct command *asked = p->c;
+    struct command names = *asked;
     names.names_only |= list;
     p->c = &names;
     put_macros(p);
+    p->c = asked;
     return true;
 }
 

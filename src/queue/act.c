@@ -223,11 +223,8 @@ static int change(const struct config *conf, enum queue_action what, struct act 
 {
     size_t i = 0;
     struct str error = STR_NONE;
-    while (i < ARRAY_LEN(actions) && actions[i].what != what) {
+    while (i + 1 < ARRAY_LEN(actions) && actions[i].what != what) {
         i++;
-    }
-    if (i == ARRAY_LEN(actions)) {
-        BUG("unknown action %d", (int)what);
     }
     a->doing = actions[i].doing;
     enum spool_open state = spool_load(conf, a->id, a->m, &error);

@@ -57,6 +57,8 @@ void ectx_init(struct ectx *x, const struct config *conf, struct pool *pool);
 
 /* Sets $0..$n in the context's scope (n <= 9), keeping taint; returns the previous scope. */
 struct scope *scope_set_numeric(struct ectx *x, const struct str *values, size_t n);
+
+/* Back to a scope that was remembered. */
 void scope_restore(struct ectx *x, struct scope *previous);
 
 /* Sets a scoped variable such as "acl_arg1", "value", "item", "callout_address"; copies. */
@@ -96,6 +98,8 @@ struct expand_item {
                 bool *found);
     const char *doc;
 };
+
+/* The value of an argument, never unset; false after noting x->error. */
 bool expand_arg(struct ectx *x, const struct expand_arg *a, struct str *out);
 
 /* ${if name {arg}{arg} ...} */

@@ -24,12 +24,19 @@ struct expand_settings {
     struct pool *pool;
 };
 
+/* The settings of expand. */
 const struct expand_settings *expand_settings(const struct config *conf);
 
-/* Row of a name, or NULL. A variable may be named by a prefix row. */
+/* The row of a variable, or NULL; it may be that of a prefix. */
 const struct variable *find_variable_row(const struct config *conf, struct str name);
+
+/* The row of a registered item, or NULL. */
 const struct expand_item *find_item_row(const struct config *conf, struct str name);
+
+/* The row of an operator, or NULL. */
 const struct expand_operator *find_operator_row(const struct config *conf, struct str name);
+
+/* The row of a condition, or NULL. */
 const struct expand_condition *find_condition_row(const struct config *conf, struct str name);
 
 /* ---- the tree ---- */
@@ -122,6 +129,8 @@ bool parse_fail(struct parser *p, const char *fmt, ...) __attribute__((format(pr
 
 /* The byte at the present offset, '\0' at the end. */
 char parse_peek(const struct parser *p);
+
+/* Past white space. */
 void parse_space(struct parser *p);
 
 /* True, and past it, if the next byte is c. */
@@ -168,44 +177,38 @@ struct str parse_header_name(struct parser *p, struct str first);
 /* Notes why; returns false. */
 bool eval_fail(struct ectx *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The value of a text, never unset. False after noting why, as all that follow. */
 bool eval_tree(struct ectx *x, const struct expr *e, struct str *out);
+
+/* A condition; it may leave $0… and $value set. */
 bool eval_condition(struct ectx *x, const struct cond *c, bool *result);
 
 /* What yes or no of an item gives; value becomes $value; dflt is used if there is no yes. */
 bool eval_yes_no(struct ectx *x, const struct item *it, bool found, struct str value,
                  struct str dflt, struct str *out);
 
-bool item_if(struct ectx *x, const struct item *it, struct str *out);
-bool item_generic(struct ectx *x, const struct item *it, struct str *out);
-bool item_lookup_eval(struct ectx *x, const struct item *it, struct str *out);
-bool item_extract(struct ectx *x, const struct item *it, struct str *out);
-bool item_filter(struct ectx *x, const struct item *it, struct str *out);
-bool item_map(struct ectx *x, const struct item *it, struct str *out);
-bool item_reduce(struct ectx *x, const struct item *it, struct str *out);
-bool item_sort(struct ectx *x, const struct item *it, struct str *out);
-bool item_run(struct ectx *x, const struct item *it, struct str *out);
+#define DECLARE_SHAPE(id) bool item_##id(struct ectx *x, const struct item *it, struct str *out);
+#define SHAPES(X) X(extract) X(filter) X(generic) X(if) X(lookup) X(map) X(reduce) X(run) X(sort)
+
+/* Evaluation of items with a grammar of their own; `generic` of those from rows. */
+SHAPES(DECLARE_SHAPE)
 
 #define ITEM_ROW(id) \
     bool item_##id(struct ectx *x, const struct expand_arg *const *args, size_t n, \
                    struct str *out, bool *found)
-ITEM_ROW(env);
-ITEM_ROW(hash);
-ITEM_ROW(hmac);
-ITEM_ROW(length);
-ITEM_ROW(listextract);
-ITEM_ROW(listquote);
-ITEM_ROW(nhash);
-ITEM_ROW(prvs);
-ITEM_ROW(prvscheck);
-ITEM_ROW(readfile);
-ITEM_ROW(readsocket);
-ITEM_ROW(sg);
-ITEM_ROW(substr);
-ITEM_ROW(tr);
+#define DECLARE_ITEM(id) ITEM_ROW(id);
+#define ITEMS(X) \
+    X(env) \
+    X(hash) X(hmac) X(length) X(listextract) X(listquote) X(nhash) X(prvs) X(prvscheck) \
+        X(readfile) X(readsocket) X(sg) X(substr) X(tr)
+
+/* Evaluation of items from this room's rows. */
+ITEMS(DECLARE_ITEM)
 
 /* Newlines become eol; unset: the text stays as it is. */
 struct str replace_newlines(struct pool *pool, struct str text, struct str eol);
 
+/* The condition crypteq: a password against its encrypted form. */
 bool test_crypteq(struct ectx *x, const struct str *args, size_t n, bool *result);
 
 /* The refusal to expand a tainted text, logged; false. */
@@ -228,9 +231,12 @@ struct scope {
     int n;
 };
 
+/* The newest value bound to the name; unset if there is none. */
 struct str scope_get(const struct ectx *x, struct str name);
 /* Back to a scope that is further out, except that $0… stay what they have become. */
 void scope_keep_numbers(struct ectx *x, struct scope *outer);
+
+/* $0 to $9; unset if there is none. */
 struct str scope_number(const struct ectx *x, int n);
 
 /* ---- rows of this room ---- */
@@ -243,8 +249,10 @@ extern const struct expand_condition expand_conditions[];
 /* The arithmetic of ${eval: and ${eval10:. */
 bool eval_arithmetic(struct ectx *x, struct str s, bool decimal, int64_t *out);
 
-/* ${hash and ${nhash: m < 0 where a second number was not given. */
+/* ${hash: m < 0 where a second number was not given. */
 bool text_hash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *out);
+
+/* ${nhash; the same. */
 bool text_nhash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *out);
 
 /* ${substr; a start below zero counts from the end. */
@@ -254,6 +262,7 @@ struct str text_substr(struct str s, int64_t start, int64_t len, bool len_given)
 bool rfc2047_decode(struct pool *pool, struct str s, bool check_length, struct str charset,
                     struct str *out, struct str *error);
 
+/* True if the message has a live header of the name. */
 bool header_exists(struct ectx *x, struct str name);
 
 /* ---- lists ---- */
@@ -265,7 +274,10 @@ struct list_source {
     bool failed;
 };
 
+/* Begins with a list of the kind. */
 bool list_source_begin(struct ectx *x, struct list_source *src, struct str list, int json);
+
+/* The next item; false at the end, or (failed set) after noting an error. */
 bool list_source_next(struct ectx *x, struct list_source *src, struct str *item);
 
 /* Cuts the next element off the inside of a JSON array or object (an element may be "name": value). */
@@ -394,12 +406,23 @@ struct match_state {
     bool fatal; /* the failure is the configuration's */
 };
 
+/* The subject against a list taken apart. Deferral and failure leave st->error. */
 enum match match_list(struct match_state *st, const struct mlist *list);
+
+/* The same for a list's text, taken apart as far as the match needs it. */
 enum match match_list_text(struct match_state *st, struct str text);
+
+/* The same for a list option or a named list, expanded if it has to be. */
 enum match match_option(struct match_state *st, const struct etext *list);
+
+/* One string against one pattern. */
 enum match match_pattern(struct match_state *st, const struct pattern *p, struct str subject,
                          bool caseless);
+
+/* The host against an item; MATCH_ERROR where a name or an address could not be found. */
 enum match match_host_item(struct match_state *st, const struct mitem *it);
+
+/* The address against an item. */
 enum match match_address_item(struct match_state *st, const struct mitem *it);
 
 /* Notes a value for $domain_data and its like. */

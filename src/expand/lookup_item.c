@@ -15,7 +15,7 @@ static bool not_done(struct ectx *x, enum lookup_result r, struct str key, struc
     return eval_fail(x, "lookup of \"%.*s\" gave DEFER: %.*s", STR_ARG(key), STR_ARG(error));
 }
 
-bool item_lookup_eval(struct ectx *x, const struct item *it, struct str *out)
+bool item_lookup(struct ectx *x, const struct item *it, struct str *out)
 {
     const struct lookup_type *t = &it->lookup->type;
     struct str key = STR(""), where, data, wild, fixed, error;

@@ -482,7 +482,7 @@ static enum match match_subject(struct ectx *x, enum list_kind kind, const struc
     if (data) {
         *data = STR_NONE;
     }
-    return str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
+    return !list || str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
 }
 
 enum match match_domain(struct ectx *x, const struct etext *list, struct str domain,
@@ -516,7 +516,7 @@ enum match match_session_host(struct ectx *x, const struct etext *list, struct s
     if (data) {
         *data = STR_NONE;
     }
-    return str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
+    return !list || str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
 }
 
 enum match match_host(struct ectx *x, const struct etext *list, struct str name, struct str address,
@@ -531,7 +531,7 @@ enum match match_host(struct ectx *x, const struct etext *list, struct str name,
     if (data) {
         *data = STR_NONE;
     }
-    return str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
+    return !list || str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
 }
 
 enum match match_text(struct ectx *x, enum list_kind kind, struct str list, struct str subject,

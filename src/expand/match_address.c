@@ -39,7 +39,7 @@ static enum match one_split(struct match_state *st, struct str list, struct str 
 static enum match by_split(struct match_state *st, const struct pattern *p, struct str lp,
                            struct str domain)
 {
-    struct str key = domain, list, *kept = st->data;
+    struct str key = domain, list = STR_NONE, *kept = st->data;
     for (int i = 0; i < MAX_CHAIN; i++) {
         bool decided;
         st->data = &list;

@@ -101,7 +101,7 @@ OPERATOR(quote)
 }
 
 /* quote_TYPE: as the lookup type wants it in its queries. */
-bool op_quote_lookup(struct ectx *x, struct str param, struct str s, struct str *out)
+static bool quote_lookup(struct ectx *x, struct str param, struct str s, struct str *out)
 {
     const struct lookup_driver *driver;
     struct str error, option = STR_NONE;
@@ -124,7 +124,7 @@ bool op_quote_lookup(struct ectx *x, struct str param, struct str s, struct str 
 
 OPERATOR(quote_any)
 {
-    return str_unset(param) ? op_quote(x, param, s, out) : op_quote_lookup(x, param, s, out);
+    return str_unset(param) ? op_quote(x, param, s, out) : quote_lookup(x, param, s, out);
 }
 
 OPERATOR(rxquote)

@@ -13,37 +13,21 @@
     static bool op_##id(OPERATOR_ARGS)
 #define PUBLIC_OPERATOR(id) bool op_##id(OPERATOR_ARGS)
 
+#define DECLARE_OPERATOR(id) PUBLIC_OPERATOR(id);
+#define OPERATORS_MORE(X) \
+    X(base32) \
+    X(base32d) X(base62) X(base62d) X(domain_from_alabel) X(domain_to_alabel) X(eval) X(eval10) \
+        X(expand) X(hash) X(ipv6denorm) X(ipv6norm) X(length) X(listcount) X(listnamed) \
+            X(localpart_from_alabel) X(localpart_to_alabel) X(mask) X(nhash) X(randint) \
+                X(reverse_ip) X(stat) X(substr) X(time_eval) X(time_interval)
+
+/* The operators of operators_more.c. */
+OPERATORS_MORE(DECLARE_OPERATOR)
+
 /* A number as a result. */
 struct str operator_number(struct ectx *x, int64_t n);
 
-/* True if what follows the underscore of length_, substr_, hash_, nhash_ (or their short names) is numbers. */
+/* True if what follows the underscore of length_, substr_, hash_, nhash_ (or short) is numbers. */
 bool operator_numbers_ok(const char *base, struct str param);
-
-PUBLIC_OPERATOR(base32);
-PUBLIC_OPERATOR(base32d);
-PUBLIC_OPERATOR(base62);
-PUBLIC_OPERATOR(base62d);
-PUBLIC_OPERATOR(domain_from_alabel);
-PUBLIC_OPERATOR(domain_to_alabel);
-PUBLIC_OPERATOR(eval);
-PUBLIC_OPERATOR(eval10);
-PUBLIC_OPERATOR(expand);
-PUBLIC_OPERATOR(hash);
-PUBLIC_OPERATOR(ipv6denorm);
-PUBLIC_OPERATOR(ipv6norm);
-PUBLIC_OPERATOR(length);
-PUBLIC_OPERATOR(listcount);
-PUBLIC_OPERATOR(listnamed);
-PUBLIC_OPERATOR(localpart_from_alabel);
-PUBLIC_OPERATOR(localpart_to_alabel);
-PUBLIC_OPERATOR(mask);
-PUBLIC_OPERATOR(nhash);
-PUBLIC_OPERATOR(quote_lookup);
-PUBLIC_OPERATOR(randint);
-PUBLIC_OPERATOR(reverse_ip);
-PUBLIC_OPERATOR(stat);
-PUBLIC_OPERATOR(substr);
-PUBLIC_OPERATOR(time_eval);
-PUBLIC_OPERATOR(time_interval);
 
 #endif

@@ -154,14 +154,14 @@ static bool two_numbers(struct str param, bool sign, int64_t *first, int64_t *se
 
 bool operator_numbers_ok(const char *base, struct str param)
 {
-    int64_t n, m;
+    int64_t n = -1, m = -1;
     bool sign = *base == 's';
     return two_numbers(param, sign, &n, &m);
 }
 
 PUBLIC_OPERATOR(length)
 {
-    int64_t n, none;
+    int64_t n = -1, none = -1;
     two_numbers(param, false, &n, &none);
     *out = str_sub(s, 0, n < 0 ? 0 : (size_t)n);
     return true;
@@ -187,7 +187,7 @@ struct str text_substr(struct str s, int64_t start, int64_t len, bool len_given)
 
 PUBLIC_OPERATOR(substr)
 {
-    int64_t start, len;
+    int64_t start = -1, len = -1;
     two_numbers(param, true, &start, &len);
     *out = text_substr(s, start, len, len >= 0);
     return true;
@@ -222,7 +222,7 @@ bool text_hash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *o
 
 PUBLIC_OPERATOR(hash)
 {
-    int64_t n, m;
+    int64_t n = -1, m = -1;
     two_numbers(param, false, &n, &m);
     return text_hash(x, s, n < 0 ? 0 : n, m, out);
 }
@@ -254,7 +254,7 @@ bool text_nhash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *
 
 PUBLIC_OPERATOR(nhash)
 {
-    int64_t n, m;
+    int64_t n = -1, m = -1;
     two_numbers(param, false, &n, &m);
     return text_nhash(x, s, n, m, out);
 }

@@ -444,7 +444,8 @@ const struct expr *expand_compile_option(struct opt_reader *r, struct str text)
         struct str shown = str_printable(r->pool, text, false);
         r->pos.col += (int)err.offset;
         opt_error(r, "failed to expand %s: %.*s at character %zu of \"%.*s\"",
-                  r->option ? r->option : "text", STR_ARG(err.text), err.offset + 1, STR_ARG(shown));
+                  r->option ? r->option : "text", STR_ARG(err.text), err.offset + 1,
+                  STR_ARG(shown));
         r->pos.col -= (int)err.offset;
     }
     return e;

@@ -418,7 +418,7 @@ static const struct shape shapes[] = {
     {"extract", parse_extract, item_extract},
     {"filter", parse_filter, item_filter},
     {"if", parse_if, item_if},
-    {"lookup", parse_lookup, item_lookup_eval},
+    {"lookup", parse_lookup, item_lookup},
     {"map", parse_map, item_map},
     {"reduce", parse_reduce, item_reduce},
     {"run", parse_run, item_run},

@@ -45,29 +45,16 @@ const struct session *variable_session(const struct ectx *x);
         return variable_number(x, m ? (int64_t)(expression) : 0); \
     }
 
-/* variables_address.c, headers.c */
-struct str get_address_data(struct ectx *x, struct str name);
-struct str get_address_file(struct ectx *x, struct str name);
-struct str get_address_pipe(struct ectx *x, struct str name);
-struct str get_affix(struct ectx *x, struct str name);
-struct str get_delivery_host_port(struct ectx *x, struct str name);
-struct str get_domain(struct ectx *x, struct str name);
-struct str get_domain_data(struct ectx *x, struct str name);
-struct str get_home(struct ectx *x, struct str name);
-struct str get_host(struct ectx *x, struct str name);
-struct str get_host_address(struct ectx *x, struct str name);
-struct str get_local_part(struct ectx *x, struct str name);
-struct str get_local_part_data(struct ectx *x, struct str name);
-struct str get_local_user(struct ectx *x, struct str name);
-struct str get_message_headers(struct ectx *x, struct str name);
-struct str get_message_headers_raw(struct ectx *x, struct str name);
-struct str get_original(struct ectx *x, struct str name);
-struct str get_parent(struct ectx *x, struct str name);
-struct str get_reply_address(struct ectx *x, struct str name);
-struct str get_return_path(struct ectx *x, struct str name);
-struct str get_router_variable(struct ectx *x, struct str name);
-struct str get_self_hostname(struct ectx *x, struct str name);
-struct str get_sending_ip_address(struct ectx *x, struct str name);
-struct str get_sending_port(struct ectx *x, struct str name);
+#define DECLARE_GETTER(id) struct str get_##id(struct ectx *x, struct str name);
+#define GETTERS_ELSEWHERE(X) \
+    X(address_data) \
+    X(address_file) X(address_pipe) X(affix) X(delivery_host_port) X(domain) X(domain_data) \
+        X(home) X(host) X(host_address) X(local_part) X(local_part_data) X(local_user) \
+            X(message_headers) X(message_headers_raw) X(original) X(parent) X(reply_address) \
+                X(return_path) X(router_variable) X(self_hostname) X(sending_ip_address) \
+                    X(sending_port)
+
+/* The getters of variables_address.c and headers.c. */
+GETTERS_ELSEWHERE(DECLARE_GETTER)
 
 #endif

@@ -89,11 +89,16 @@ struct header *header_find_next(struct header *h, struct str name)
     return find_from(h->next, name);
 }
 
-static bool accept_any(void *closure, const struct mailbox *m)
+/* Whether all addresses of a header line have domains where they need one. */
+struct bare_check {
+    bool allowed, found;
+};
+
+static bool note_bare(void *closure, const struct mailbox *m)
 {
-    (void)closure;
-    (void)m;
-    return true;
+    struct bare_check *c = closure;
+    c->found = c->found || (!c->allowed && str_empty(m->domain) && !str_empty(m->text));
+    return !c->found;
 }
 
 static bool has_addresses(char type)
@@ -109,9 +114,13 @@ static bool has_addresses(char type)
 bool headers_check_syntax(struct pool *pool, const struct message *m, struct str *error)
 {
     for (const struct header *h = m->headers; h; h = h->next) {
-        struct str why;
+        struct str why = STR("unqualified address not permitted");
+        bool sender = h->type == 'F' || h->type == 'S' || h->type == 'R';
+        struct bare_check bare = {
+            .allowed = sender ? m->allow_unqualified_sender : m->allow_unqualified_rcpt};
         if (!has_addresses(h->type) ||
-            mailbox_each(pool, str_rtrim(header_body(h)), accept_any, NULL, &why)) {
+            (mailbox_each(pool, str_rtrim(header_body(h)), note_bare, &bare, &why) &&
+             !bare.found)) {
             continue;
         }
         struct str name = header_name(h), body = str_trim(header_body(h));

@@ -170,6 +170,9 @@ ssize_t spool_body_read(struct message *m, int64_t offset, char *p, size_t n);
 /* File descriptor and offset of the body, for passing to the hand or sendfile. */
 int spool_body_fd(struct message *m, int64_t *offset);
 
+/* Opens the journal, so that it is known before a delivery that one can be noted. False with errno. */
+bool spool_journal_ready(struct message *m);
+
 /* Appends to the journal that the address (its unique form) is done. False with errno. */
 bool spool_delivered(struct message *m, struct str unique);
 

@@ -167,7 +167,8 @@ static enum spool_open load(const struct config *conf, struct str id, struct mes
     buf_init(&f->msglog, pool, SPOOL_META_MAX);
     m->spool = f;
     if (!read_parts(f, m, st.st_size, &meta) || !spool_decode(pool, meta, m)) {
-        *error = errno ? str_fmt(pool, "%s", strerror(errno)) : STR("Format error in spool file");
+        *error = errno ? str_fmt(pool, "%s", strerror(errno))
+                       : str_fmt(pool, "size=%lld", (long long)st.st_size);
         m->id = id;
         close(f->fd);
         m->spool = NULL;
@@ -213,24 +214,58 @@ int spool_body_fd(struct message *m, int64_t *offset)
     return m->spool->fd;
 }
 
+bool spool_journal_ready(struct message *m)
+{
+    struct spool_file *f = m->spool;
+    if (f->journal_fd < 0) {
+        f->journal_fd =
+            file_open(spool_name(m->pool, f->dir, f->id, "-J"), O_RDWR | O_APPEND | O_CREAT, 0640);
+    }
+    return f->journal_fd >= 0;
+}
+
+/* Cuts off what a write left that the disk had no room for: half an address is another address. */
+static void journal_trim(int fd)
+{
+    char tail[4096];
+    struct stat st;
+    off_t from = fstat(fd, &st) == 0 && st.st_size > (off_t)sizeof tail
+                     ? st.st_size - (off_t)sizeof tail
+                     : 0;
+    ssize_t n = pread(fd, tail, sizeof tail, from);
+    while (n > 0 && tail[n - 1] != '\n') {
+        n--;
+    }
+    if (n >= 0 && ftruncate(fd, from + n) < 0) {
+        log_write(LOG_PANIC, "cannot repair a journal: %s", strerror(errno));
+    }
+}
+
 /* Appends whole lines to the journal; data are on disk when it returns if sync is set. */
 static bool journal_write(struct message *m, struct str lines, bool sync)
 {
     struct spool_file *f = m->spool;
-    if (f->journal_fd < 0) {
-        f->journal_fd = file_open(spool_name(m->pool, f->dir, f->id, "-J"),
-                                  O_WRONLY | O_APPEND | O_CREAT, 0640);
+    if (!spool_journal_ready(m)) {
+        return false;
     }
-    return f->journal_fd >= 0 && write_all(f->journal_fd, lines.p, lines.len) == 0 &&
-           (!sync || fdatasync(f->journal_fd) == 0);
+    if (write_all(f->journal_fd, lines.p, lines.len) < 0) {
+        int error = errno;
+        journal_trim(f->journal_fd);
+        errno = error;
+        return false;
+    }
+    return !sync || fdatasync(f->journal_fd) == 0;
 }
 
 bool spool_delivered(struct message *m, struct str unique)
 {
     struct str line = STR_CAT(m->pool, STR("D "), xtext_encode(m->pool, unique), STR("\n"));
     strvec_push(&m->delivered, str_dup(m->pool, unique));
+    if (!journal_write(m, line, m->recipient_count > 1)) {
+        return false; /* spool_update() will try again */
+    }
     m->spool->baseline->delivered = m->delivered.n;
-    return journal_write(m, line, m->recipient_count > 1);
+    return true;
 }
 
 static void changed_recipients(struct message *m, size_t from, struct buf *b)

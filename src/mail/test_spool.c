@@ -121,7 +121,7 @@ TEST(spool_damage_and_leftovers)
     CHECK(truncate(path.p, 99990) == 0);
     struct message m = {.pool = unit_pool()};
     CHECK(spool_load(conf, id, &m, &error) == SPOOL_DAMAGED);
-    CHECK_STR(error, "Format error in spool file");
+    CHECK(str_starts(error, "size="));
     spool_tidy(conf);
     CHECK(queued(conf) == 1);
     struct timespec old[2] = {{1000, 0}, {1000, 0}};

@@ -107,6 +107,9 @@ void caller_identify(struct ectx *x, const struct submission *sub)
     }
     s->caller_login = str_dup(s->pool, login);
     s->caller_name = str_dup(s->pool, str_unset(sub->full_name) ? name : sub->full_name);
+    if (str_unset(s->auth_id)) {
+        s->auth_id = s->caller_login;
+    }
     s->caller_uid = sub->uid;
     s->caller_gid = sub->gid;
     s->caller_trusted = sub->trusted;

@@ -36,6 +36,9 @@ static bool begin(struct conv *c, struct receiver *r)
     r->ignore_fromline =
         c->notcp ? c->set->ignore_fromline_local : conv_host_in(c, &c->set->ignore_fromline_hosts);
     c->msg->local = c->notcp;
+    if (c->notcp && str_empty(c->sess->host_address) && !caller_may_send_as(&c->x, c->msg->sender)) {
+        c->msg->sender = caller_address(&c->x);
+    }
     c->msg->originator_login = c->sess->caller_login;
     c->msg->originator_uid = c->sess->caller_uid;
     c->msg->originator_gid = c->sess->caller_gid;
@@ -79,7 +82,11 @@ static bool read_data(struct conv *c, struct data_reader *d)
         if (!stream_peek(c->io, &p, &n)) {
             return false;
         }
-        stream_consume(c->io, data_feed(d, p, n));
+        size_t took = data_feed(d, p, n);
+        for (size_t i = 0; i < took; i++) {
+            c->lines += p[i] == '\n';
+        }
+        stream_consume(c->io, took);
     }
     return true;
 }
@@ -122,14 +129,14 @@ static bool refuse_size(struct conv *c, struct receiver *r)
 {
     struct str who = conv_who(c, false);
     if (r->header_too_big) {
-        log_msg(
-            LOG_MAIN | LOG_REJECT, c->msg,
+        log_write(
+            LOG_MAIN,
             "ridiculously long message header received from %.*s (more than %d characters): message abandoned",
             STR_ARG(who), r->set->header_maxsize);
         reply(c, "552 Message header is ridiculously long");
     } else if (r->header_line_too_big) {
-        log_msg(
-            LOG_MAIN | LOG_REJECT, c->msg,
+        log_write(
+            LOG_MAIN,
             "overlong message header line received from %.*s (more than %d characters): message abandoned",
             STR_ARG(who), r->set->header_line_maxsize);
         reply(c, "552 A message header line is too long");
@@ -229,10 +236,11 @@ static bool data_acl(struct conv *c, struct receiver *r, struct acl_reply *a, st
 {
     *a = (struct acl_reply){.user = STR_NONE};
     *discard = false;
-    if (str_unset(c->set->acl_smtp_data.text)) {
+    const struct etext *acl = c->batch ? &c->set->acl_not_smtp : &c->set->acl_smtp_data;
+    if (str_unset(acl->text)) {
         return true;
     }
-    enum acl_result rc = conv_acl(c, ACL_DATA, &c->set->acl_smtp_data, a);
+    enum acl_result rc = conv_acl(c, c->batch ? ACL_NOTSMTP : ACL_DATA, acl, a);
     if (rc == ACL_ACCEPT) {
         return true;
     }
@@ -310,9 +318,6 @@ static enum conv_end finish(struct conv *c, struct receiver *r, const struct dat
         v.end = d->bad_end ? END_DROP : GO_ON;
     } else {
         keep(c, r, &v);
-    }
-    if (!v.accepted && c->batch) {
-        c->exit_status = 1;
     }
     conv_reset(c);
     return v.end;

@@ -109,6 +109,9 @@ static void extensions(struct conv *c, struct buf *out)
 static struct str protocol_name(const struct conv *c)
 {
     bool auth = !str_empty(c->sess->auth_mechanism);
+    if (c->batch) {
+        return STR("local-bsmtp");
+    }
     if (str_empty(c->sess->host_address)) {
         return !c->ehlo ? STR("local-smtp") : auth ? STR("local-esmtpa") : STR("local-esmtp");
     }

@@ -160,7 +160,10 @@ struct conv {
     bool history_cut;               /* there were more */
     int messages;                   /* MAIL transactions, for smtp_accept_max_per_connection */
     int max_per_connection;
-    int exit_status; /* of a batch */
+    int exit_status; /* of a local caller */
+    int lines;       /* of a batch, read so far */
+    int batch_start; /* of them before the transaction in hand */
+    bool batch_over; /* an error was told of, and ended it */
     double rate_mail_delay, rate_rcpt_delay;
 };
 
@@ -186,6 +189,9 @@ enum conv_end reply_acl(struct conv *c, enum acl_where where, enum acl_result rc
 /* Counts and answers a syntax or protocol error; code 0: no reply. */
 enum conv_end reply_error(struct conv *c, bool protocol, int code, struct str data,
                           const char *text);
+
+/* An error in a batch of SMTP: tells the caller, and ends the batch. */
+void batch_failed(struct conv *c, struct str answer);
 
 /* Counts a syntax or protocol error; true, and logged, if there were too many. */
 bool reply_count_error(struct conv *c);
@@ -342,7 +348,18 @@ struct str caller_address(struct ectx *x);
 /* True if the caller may use that envelope sender (trusted, or untrusted_set_sender). */
 bool caller_may_send_as(struct ectx *x, struct str sender);
 
-/* Mails `why` to a local sender whose message was refused; false if that cannot be done. */
-bool moan(struct ectx *x, struct str sender, struct str why, const struct header *headers);
+/* Why a message was not taken from a local sender. */
+enum moan_kind {
+    MOAN_NO_RECIPIENTS,
+    MOAN_ADDRESSES,      /* all those in the header lines are bad */
+    MOAN_SOME_ADDRESSES, /* some of them */
+    MOAN_ARGUMENT,       /* one on the command line is */
+    MOAN_REFUSED,        /* by an ACL */
+    MOAN_TECHNICAL
+};
+
+/* Mails the reason to a local sender, with a copy of the message; false if that cannot be done. */
+bool moan(struct ectx *x, enum moan_kind kind, struct str sender, struct str detail,
+          const struct message *about, enum queue_how how);
 
 #endif

@@ -33,7 +33,10 @@ void reply(struct conv *c, const char *fmt, ...)
     debug("SMTP>> %.*s", STR_ARG(text));
     note_rcpt_reply(c, text);
     if (c->batch) {
-        return; /* a batch is answered by its exit status alone */
+        if (text.p[0] > '3' && !c->batch_over) {
+            batch_failed(c, text);
+        }
+        return; /* nothing else is said */
     }
     stream_puts(c->io, text);
     stream_write(c->io, "\r\n", 2);

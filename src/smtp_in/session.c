@@ -35,6 +35,7 @@ void conv_reset(struct conv *c)
     c->rcpt_replies_same = true;
     c->too_many_rcpts = c->discarded = false;
     c->bdat_size = c->bdat_total = 0;
+    c->batch_start = c->lines;
 }
 
 void conv_init(struct conv *c, const struct config *conf, struct session *s)
@@ -75,6 +76,10 @@ bool conv_host_in(struct conv *c, const struct etext *list)
 enum acl_result conv_acl(struct conv *c, enum acl_where where, const struct etext *acl,
                          struct acl_reply *r)
 {
+    if (c->batch && !(where & (ACL_NOTSMTP | ACL_NOTSMTP_START))) {
+        *r = (struct acl_reply){.user = STR_NONE};
+        return ACL_ACCEPT; /* a batch is no conversation: it has the ACLs of local messages */
+    }
     enum acl_result rc = acl_run(&c->x, where, acl, r);
     r->user = reply_split(c->msg_pool, r->user);
     if (c->msg->fake != FAKE_NONE) {
@@ -171,6 +176,7 @@ static enum read_result read_line(struct conv *c, struct str *line)
         too_long |= !buf_add(&b, p, nl ? take - 1 : take);
         stream_consume(c->io, take);
         if (nl) {
+            c->lines++;
             break;
         }
     }
@@ -343,6 +349,10 @@ static enum conv_end (*const handlers[CMD_COUNT])(struct conv *, const struct sm
 
 static enum conv_end unknown_command(struct conv *c)
 {
+    if (c->batch) {
+        reply(c, "500 Command unrecognized");
+        return GO_ON;
+    }
     if (c->sess->unknown_commands++ < c->set->smtp_max_unknown_commands) {
         return reply_error(c, false, 500, STR_NONE, "unrecognized command");
     }
@@ -476,7 +486,7 @@ enum conv_end conv_read_command(struct conv *c, struct smtp_line *l)
 enum conv_end conv_run(struct conv *c)
 {
     enum conv_end end = GO_ON;
-    while (end == GO_ON) {
+    while (end == GO_ON && !c->batch_over) {
         struct smtp_line l;
         if (told_to_stop(c)) {
             return END_DROP;

@@ -94,6 +94,26 @@ static int run_smtp(const struct config *conf, const struct submission *sub)
     return status;
 }
 
+void batch_failed(struct conv *c, struct str answer)
+{
+    struct str cmd = str_printable(c->msg_pool, c->cmd, false);
+    struct str out =
+        str_fmt(c->msg_pool, "%.*s\nTransaction started in line %d\nError detected in line %d\n%.*s\n",
+                STR_ARG(answer), c->batch_start, c->lines, STR_ARG(cmd));
+    struct str err = str_fmt(
+        c->msg_pool,
+        "An error was detected while processing a file of BSMTP input.\nThe error message was:\n\n"
+        "  %.*s\n\nThe SMTP transaction started in line %d.\nThe error was detected in line %d.\n"
+        "The SMTP command at fault was:\n\n   %.*s\n\n%d previous message%s successfully processed.\n"
+        "The rest of the batch was abandoned.\n",
+        STR_ARG(answer), c->batch_start, c->lines, STR_ARG(cmd), c->messages,
+        c->messages == 1 ? " was" : "s were");
+    write_all(c->sub->out, out.p, out.len);
+    write_all(c->sub->err, err.p, err.len);
+    c->batch_over = true;
+    c->exit_status = c->messages ? 1 : 2;
+}
+
 /* -bh: what would happen to a connection from that address. */
 static int run_host_check(const struct config *conf, const struct submission *sub)
 {
@@ -148,22 +168,18 @@ struct plain {
     struct stream *in;
     struct receiver r;
     int failure; /* exit status for a message that was refused */
+    struct str bad_argument; /* an address that is none, and why; unset: all are good */
 };
 
 /* Tells the caller, on standard error or by mail, that the message was not taken. */
-static int refuse(struct plain *p, struct str prefix, struct str text)
+static int refuse(struct plain *p, enum moan_kind kind, struct str prefix, struct str text)
 {
-    struct pool *pool = p->pool;
-    if (p->sub->errors == ERRORS_PRINT || p->sub->errors == ERRORS_QUIET ||
-        p->sub->errors == ERRORS_WRITE) {
-        say(p->sub, STR_CAT(pool, STR("exim: "), prefix, text, STR("\n")));
-        return 1;
+    bool mail = p->sub->errors == ERRORS_MAIL || p->sub->errors == ERRORS_MAIL_EXIT0;
+    if (mail && moan(&p->x, kind, p->msg->sender, text, p->msg, p->sub->how)) {
+        return p->failure;
     }
-    if (!moan(&p->x, p->msg->sender, STR_CAT(pool, prefix, text), p->msg->headers)) {
-        say(p->sub, STR_CAT(pool, STR("exim: "), prefix, text, STR("\n")));
-        return 1;
-    }
-    return p->failure;
+    say(p->sub, STR_CAT(p->pool, STR("exim: "), prefix, text, STR("\n")));
+    return 1;
 }
 
 /* The envelope sender: -f where that is allowed, else the caller. */
@@ -199,6 +215,7 @@ static bool set_sender(struct plain *p)
 static bool take_arguments(struct plain *p, struct strvec *out, int *status)
 {
     const struct strvec *args = &p->sub->recipients;
+    bool print = p->sub->errors != ERRORS_MAIL && p->sub->errors != ERRORS_MAIL_EXIT0;
     out->pool = p->pool;
     for (size_t i = 0; i < args->n; i++) {
         struct str rest = args->v[i];
@@ -211,16 +228,20 @@ static bool take_arguments(struct plain *p, struct strvec *out, int *status)
                 continue;
             }
             if (!mailbox_parse(p->pool, item, mailbox_flags(p->conf), &m, &error)) {
-                *status = refuse(p, STR(""),
-                                 str_fmt(p->pool, "bad recipient address \"%.*s\": %.*s",
-                                         STR_ARG(item), STR_ARG(error)));
+                if (!print) {
+                    p->bad_argument = STR_CAT(p->pool, item, STR(": "), error);
+                    continue; /* the report has a copy of the message */
+                }
+                say(p->sub, str_fmt(p->pool, "exim: bad recipient address \"%.*s\": %.*s\n",
+                                    STR_ARG(item), STR_ARG(error)));
+                *status = 1;
                 return false;
             }
             strvec_push(out, mail_qualify(p->pool, p->conf, m.text, true));
         }
     }
     if (p->set->recipients_max > 0 && !p->sub->extract && out->n > (size_t)p->set->recipients_max) {
-        *status = refuse(p, STR(""), STR("too many recipients"));
+        *status = refuse(p, MOAN_TECHNICAL, STR(""), STR("too many recipients"));
         return false;
     }
     return true;
@@ -265,6 +286,7 @@ static void use_from_line(struct plain *p)
         struct str full = mail_qualify(p->pool, p->conf, m.text, false);
         if (caller_may_send_as(&p->x, full)) {
             p->msg->sender = full;
+            p->r.sender_forced = true;
         }
     }
     p->x.scope = outer;
@@ -280,26 +302,30 @@ static bool refused_size(struct plain *p, int *status)
         int max = r->header_too_big ? p->set->header_maxsize : p->set->header_line_maxsize;
         const char *what =
             r->header_too_big ? "ridiculously long message header" : "overlong message header line";
-        log_msg(LOG_MAIN | LOG_REJECT, p->msg,
-                "%s received from %.*s (more than %d characters): message abandoned", what,
-                STR_ARG(who), max);
-        *status = refuse(p, STR("message rejected: "),
-                         str_fmt(pool, "%s received (more than %d characters)", what, max));
+        log_write(LOG_MAIN, "%s received from %.*s (more than %d characters): message abandoned",
+                  what, STR_ARG(who), max);
+        *status = refuse(p, MOAN_TECHNICAL, STR(""),
+                         str_fmt(pool,
+                                 r->header_too_big
+                                     ? "message header longer than %d characters received: message not accepted"
+                                     : "message header line longer than %d characters received: message not accepted",
+                                 max));
     } else if (r->too_big) {
-        long long size = (long long)(r->header_bytes + p->msg->body_size);
+        long long size = (long long)r->size_limit + 1; /* no more was looked at */
+        fixup_headers(r);
         if (log_wants(LS_size_reject)) {
             log_msg(LOG_MAIN | LOG_REJECT, p->msg,
                     "rejected from <%.*s> U=%.*s: message too big: read=%lld max=%lld",
                     STR_ARG(from), STR_ARG(who), size, (long long)r->size_limit);
         }
-        *status = refuse(p, STR("message rejected: "),
+        *status = refuse(p, MOAN_TECHNICAL, STR("message rejected: "),
                          str_fmt(pool, "message too big (max=%lld)", (long long)r->size_limit));
     } else if (r->write_failed) {
         errno = r->write_errno;
         log_msg(LOG_MAIN, p->msg,
                 "Message abandoned: Spool write error (%m) while receiving message from %.*s",
                 STR_ARG(who));
-        *status = refuse(p, STR("message rejected: "), str_fmt(pool, "Spool write error (%m)"));
+        *status = refuse(p, MOAN_TECHNICAL, STR("message rejected: "), str_fmt(pool, "Spool write error (%m)"));
     } else {
         return false;
     }
@@ -314,7 +340,7 @@ static bool refused_loop(struct plain *p, int *status)
     log_msg(LOG_MAIN | LOG_REJECT, p->msg,
             "rejected from <%.*s> U=%.*s: Too many \"Received\" headers", STR_ARG(p->msg->sender),
             STR_ARG(p->sess->caller_login));
-    *status = refuse(p, STR("message rejected: "), STR("too many \"Received\" header lines"));
+    *status = refuse(p, MOAN_TECHNICAL, STR("message rejected: "), STR("too many \"Received\" header lines"));
     return true;
 }
 
@@ -336,7 +362,7 @@ static bool run_acl(struct plain *p, bool *discard, struct acl_reply *a, int *st
                 STR_ARG(p->msg->sender),
                 STR_ARG(str_unset(a->log) ? STR("local configuration problem") : a->log));
     }
-    *status = refuse(p, STR("message rejected by non-SMTP ACL: "),
+    *status = refuse(p, MOAN_REFUSED, STR("message rejected by non-SMTP ACL: "),
                      str_unset(a->user) ? STR("local configuration problem") : a->user);
     return false;
 }
@@ -348,12 +374,19 @@ static bool extract(struct plain *p, const struct strvec *args, int *status)
     if (!p->sub->extract || extract_recipients(&p->r, args, &errors)) {
         return true;
     }
-    bool bad = str_chr(errors, '\n') >= 0;
-    struct str text =
-        bad ? STR_CAT(p->pool, STR("invalid address in message:\n"), str_rtrim(errors)) : errors;
-    *status = refuse(p, STR(""), text);
+    bool bad = str_chr(errors, '\n') >= 0, any = p->msg->recipient_count > 0;
+    log_write(LOG_MAIN | LOG_PANIC, "%.*s %.*s %s", STR_ARG(p->msg->id), STR_ARG(p->msg->id),
+              bad ? "bad addresses found in headers" : "no recipients found in headers");
+    fixup_headers(&p->r);
+    if (!bad) {
+        *status = refuse(p, MOAN_NO_RECIPIENTS,
+                         p->r.not_taken ? errors : STR("no recipients in message"), STR(""));
+        return false;
+    }
+    *status = refuse(p, any ? MOAN_SOME_ADDRESSES : MOAN_ADDRESSES, STR("invalid address:"),
+                     str_rtrim(errors));
     /* By mail, the good addresses still get the message. */
-    return bad && p->msg->recipient_count && p->sub->errors != ERRORS_PRINT;
+    return any && p->sub->errors != ERRORS_PRINT;
 }
 
 static int keep(struct plain *p)
@@ -419,6 +452,9 @@ static int receive_plain(struct plain *p)
         return 1;
     }
     use_from_line(p);
+    if (!str_unset(p->bad_argument)) {
+        return refuse(p, MOAN_ARGUMENT, STR(""), p->bad_argument);
+    }
     if (refused_size(p, &status) || !extract(p, &args, &status)) {
         return status;
     }

@@ -25,7 +25,7 @@ struct net_settings {
     struct etext dns_again_means_nonexist, dns_ipv4_lookup, dns_trust_aa;
     struct str dns_check_names_pattern;
     int dns_cname_loops, dns_retrans, dns_retry;
-    int slow_lookup_log; /* milliseconds; 0: off */
+    int slow_lookup_log;              /* milliseconds; 0: off */
     int dns_dnssec_ok, dns_use_edns0; /* -1: the resolver's default */
     struct etext local_interfaces, extra_local_interfaces;
     struct str local_text, extra_local_text; /* the two after expansion; see net_set_local() */

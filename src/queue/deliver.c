@@ -42,7 +42,8 @@ static bool open_message(struct job *j, struct str id)
         }
         return false;
     case SPOOL_DAMAGED:
-        log_msg(LOG_MAIN, j->m, "Format error in spool file %.*s: %.*s", STR_ARG(id),
+        log_msg(LOG_MAIN, j->m, "%s spool file %.*s-H: %.*s",
+                str_starts(error, "size=") ? "Format error in" : "Error reading", STR_ARG(id),
                 STR_ARG(error));
         return false;
     default:
@@ -216,6 +217,12 @@ static enum deliver_result run(struct job *j, struct str id)
     check_whole(j);
     queue_make_addresses(j);
     queue_route_all(j);
+    if ((j->local || j->remote) && j->m->recipient_count > 1 && !spool_journal_ready(j->m)) {
+        log_msg(LOG_MAIN | LOG_PANIC, j->m, "Couldn't open journal file for %.*s: %s",
+                STR_ARG(j->m->id), strerror(errno));
+        spool_close(j->m);
+        return DELIVERED_NOT_ATTEMPTED;
+    }
     if (j->local) {
         queue_deliver_local(j);
     }

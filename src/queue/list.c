@@ -88,7 +88,8 @@ static void list_one(const struct config *conf, struct str id, const struct queu
         }
         break;
     default:
-        printf("      %.*s\n    *** spool format error: %.*s ***\n\n", STR_ARG(id), STR_ARG(error));
+        printf("      %.*s\n    *** spool %s error: %.*s ***\n\n", STR_ARG(id),
+               str_starts(error, "size=") ? "format" : "read", STR_ARG(error));
     }
     pool_free(&pool);
 }

@@ -32,7 +32,7 @@ bool report_address(struct report *r, const struct address *a, const char *first
     } else {
         report_printf(r, "%s%.*s", first, STR_ARG(a->address));
     }
-    if (parent) {
+    if (parent && !str_eqi(report_top(a)->address, a->address)) {
         const struct address *top = report_top(a);
         report_printf(r, "%s(%sgenerated from %.*s)", sep, parent == top ? "" : "ultimately ",
                       STR_ARG(top->address));
@@ -44,9 +44,8 @@ bool report_address(struct report *r, const struct address *a, const char *first
 /* True if the text that goes to the log may be shown to the sender. */
 static bool may_tell(const struct address *a)
 {
-    bool local =
-        a->note && a->note->stage == STAGE_TRANSPORT && a->transport && a->transport->local;
-    return !local && !(a->note && a->note->out_of_time);
+    bool transport = a->note && a->note->stage == STAGE_TRANSPORT;
+    return (!transport || a->pass_message) && !(a->note && a->note->out_of_time);
 }
 
 /* The text for people; unset if there is none to show. */
@@ -55,10 +54,7 @@ static struct str explanation(const struct address *a, bool delayed)
     if (!delayed && may_tell(a) && !str_unset(a->message)) {
         return a->message;
     }
-    if (!str_unset(a->user_message)) {
-        return a->user_message;
-    }
-    return !delayed && a->kind != AK_NORMAL ? STR("local delivery failed") : STR_NONE;
+    return a->user_message;
 }
 
 void report_explanation(struct report *r, const struct address *a, const char *label)

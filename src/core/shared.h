@@ -185,7 +185,8 @@ struct address {
     int basic_errno; /* errno, or an ERRNO_… of queue/ */
     int more_errno;
     struct str message;        /* for the log and the bounce */
-    struct str user_message;   /* for the SMTP reply in verification */
+    bool pass_message;         /* a transport's message may be told the sender */
+    struct str user_message;   /* for the SMTP reply in verification, and what reports say instead */
     struct str special_action; /* freeze and the like */
     struct host *host_used;
     int host_used_port;

@@ -431,6 +431,9 @@ static void judge(struct ectx *x, struct delivery *d, const struct opts *o, cons
     } else if (WEXITSTATUS(status)) {
         judge_code(x, d, o, WEXITSTATUS(status), p->argv.v[0]);
     }
+    for (struct address *a = d->addrs; a && a->outcome == ADDR_FAIL; a = a->next) {
+        a->user_message = STR("local delivery failed");
+    }
     if (d->addrs->outcome == ADDR_OK && o->return_output && output) {
         transport_end_all(d, ADDR_FAIL, 0, STR("return message generated"));
     }

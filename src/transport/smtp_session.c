@@ -85,6 +85,7 @@ static void end_address(struct transaction *t, struct address *a, enum outcome o
     a->basic_errno = basic_errno;
     a->more_errno = more_errno;
     a->message = message;
+    a->pass_message = true;
     a->host_used = t->d->host;
     a->host_used_port = t->d->host_port;
 }

@@ -286,8 +286,8 @@ static enum acl_test verify_reverse(struct acl_job *j, struct verify *v)
         j->log = STR("host lookup deferred for reverse lookup check");
         return v->defer_ok ? TEST_OK : TEST_DEFER;
     }
-    j->log = STR("host lookup failed for reverse lookup check "
-                 "(failed to find host name from IP address)");
+    j->log = STR_CAT(j->x->pool, STR("host lookup failed for reverse lookup check ("),
+                     s->host_lookup_why, STR(")"));
     j->user = STR_NONE;
     return TEST_FAIL;
 }

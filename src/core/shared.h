@@ -302,6 +302,7 @@ struct session {
     struct str host_name; /* looked up; unset if not (yet) known */
     struct strvec host_aliases;
     bool host_lookup_done, host_lookup_failed, host_lookup_deferred;
+    struct str host_lookup_why; /* of a failed lookup, as it stands in brackets in log lines */
     struct str helo_name; /* argument of HELO or EHLO */
     bool helo_verified, helo_checked, esmtp, local, batched, starttls_used, tls_on_connect;
     bool sender_host_unknown, host_checking, notsocket;

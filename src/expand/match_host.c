@@ -27,6 +27,7 @@ bool session_host_name(struct ectx *x)
     enum host_find r =
         net_host_name(x->conf, s->pool, s->host_address, &name, &s->host_aliases, &error);
     s->host_lookup_failed = r == HF_FAILED;
+    s->host_lookup_why = error;
     s->host_lookup_deferred = r == HF_AGAIN;
     if (r == HF_FOUND || r == HF_FOUND_LOCAL) {
         s->host_name = str_taint(name);

@@ -149,11 +149,46 @@ static void complete(struct job *j)
     }
 }
 
+/* Index of the recipient an address came from; -1: none. */
+static int recipient_index(const struct message *m, const struct address *top)
+{
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        if (str_eqi(m->recipients[i].address, top->address)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* one_time redirections are not repeated: what waits takes the place of the recipient. */
+static void replace_recipients(struct job *j)
+{
+    struct message *m = j->m;
+    for (struct address *a = j->deferred; a; a = a->next) {
+        bool once = false;
+        struct address *top = a;
+        for (; top->parent; top = top->parent) {
+            once |= top->parent->one_time;
+        }
+        int index = once && a->kind == AK_NORMAL ? recipient_index(m, top) : -1;
+        if (index < 0 || recipient_index(m, a) >= 0) {
+            continue;
+        }
+        struct recipient *r = message_add_recipient(m, a->address);
+        r->errors_to = a->errors_to_empty ? STR("") : a->errors_to;
+        r->dsn_flags = a->dsn_flags;
+        r->orcpt = a->dsn_orcpt;
+        r->parent = index;
+        strvec_push(&m->delivered, top->unique);
+    }
+}
+
 /* The message stays: frozen if that was decided, with a note that it was tried. */
 static void keep(struct job *j)
 {
     struct message *m = j->m;
     m->deliver_firsttime = false;
+    replace_recipients(j);
     if (j->sticky_freeze) {
         m->frozen = true;
         m->frozen_at = time(NULL);

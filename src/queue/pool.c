@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RECORD = 32, PIPE_BYTES = 1 << 20 };
+enum { RECORD = 32, PIPE_BYTES = 1 << 20, LAST_MS = 5000 /* what is waiting when told to end */ };
 
 static const char pipe_name[] = "minim.delivery";
 
@@ -228,14 +228,18 @@ void queue_worker(const struct config *conf, int fd, volatile const int *stop,
     sigaddset(&term, SIGTERM);
     sigprocmask(SIG_BLOCK, &term, &open_mask);
     bool broken = ep < 0;
-    while (!*stop && !broken) {
+    int64_t until = 0;
+    while (!broken) {
         ssize_t n = read(fd, record, RECORD);
         if (n == RECORD) {
             serve(conf, record, hooks);
-            continue;
+            if (!signalled(&term, stop, &until)) {
+                continue;
+            }
+            break;
         }
         broken = n >= 0 || errno != EAGAIN;
-        if (!broken && epoll_pwait(ep, &e, 1, idle, &open_mask) == 0) {
+        if (*stop || (!broken && epoll_pwait(ep, &e, 1, idle, &open_mask) == 0)) {
             break;
         }
     }

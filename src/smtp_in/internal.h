@@ -293,6 +293,7 @@ struct receiver {
     size_t not_taken;                         /* addresses in the header lines that arguments took away */
     bool message_id_created;                  /* the message came without one */
     struct header *received;                  /* the placeholder of our Received: line */
+    struct str arrival; /* text of the "<=" line; unset before it is made */
     enum queue_how how;                       /* what to do once the sender has been answered */
     bool chunked;                             /* it came by BDAT */
     bool sender_forced, name_forced, trusted; /* local: -f, -F were given; the caller is trusted */
@@ -327,6 +328,9 @@ bool receive_make_received(struct receiver *r, struct str *text);
 
 /* The "<=" line. */
 void receive_log(struct receiver *r);
+
+/* Puts the same at the head of the message's own log, before the message is committed. */
+void receive_note(struct receiver *r);
 
 /* Local fix-ups of receive_fixup(): Message-ID, Date, From, Sender (fixup.c). */
 void fixup_headers(struct receiver *r);

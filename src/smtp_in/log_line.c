@@ -87,12 +87,12 @@ static void add_recipients(struct receiver *r, struct buf *b)
     }
 }
 
-void receive_log(struct receiver *r)
+/* The line without its flag. */
+static struct str arrival(struct receiver *r)
 {
     struct message *m = r->msg;
     struct buf b;
     buf_init(&b, m->pool, 1 << 20);
-    buf_addz(&b, m->fake == FAKE_REJECT ? "(= " : "<= ");
     buf_adds(&b, str_empty(m->sender) ? STR("<>") : m->sender);
     if (!str_empty(m->message_reference)) {
         buf_addf(&b, " R=%.*s", STR_ARG(m->message_reference));
@@ -124,6 +124,18 @@ void receive_log(struct receiver *r)
     if (log_wants(LS_received_recipients)) {
         add_recipients(r, &b);
     }
-    struct str line = buf_str(&b);
-    log_msg(LOG_MAIN, m, "%.*s", STR_ARG(line));
+    return buf_str(&b);
+}
+
+void receive_note(struct receiver *r)
+{
+    r->msg->received_complete = time_now();
+    r->arrival = arrival(r);
+    spool_msglog(r->msg, "Received from %.*s", STR_ARG(r->arrival));
+}
+
+void receive_log(struct receiver *r)
+{
+    struct str line = str_unset(r->arrival) ? arrival(r) : r->arrival;
+    log_msg(LOG_MAIN, r->msg, "%s %.*s", r->msg->fake == FAKE_REJECT ? "(=" : "<=", STR_ARG(line));
 }

@@ -251,9 +251,9 @@ bool receive_make_received(struct receiver *r, struct str *text)
 {
     struct message *m = r->msg;
     struct ectx *x = r->x;
-    if (m->recipient_count + r->not_taken == 1) {
-        scope_set(x, STR("received_for"), m->recipients[0].address);
-    }
+    bool one = m->recipient_count + r->not_taken == 1;
+    scope_set(x, STR("received_for"),
+              one && m->recipient_count ? m->recipients[0].address : STR(""));
     bool ok = expand_option(x, &r->set->received_header_text, text);
     if (!ok && !x->forced_fail) {
         log_write(LOG_MAIN | LOG_PANIC, "expansion of \"%.*s\" (received_header_text) failed: %.*s",
@@ -327,6 +327,7 @@ bool receive_commit(struct receiver *r, enum queue_how how)
     }
     take_size(r);
     m->spool_writer = NULL;
+    receive_note(r);
     if (!spool_commit(&r->spool, m)) {
         return false;
     }

@@ -279,6 +279,7 @@ static enum acl_test verify_helo(struct acl_job *j, struct verify *v)
 static enum acl_test verify_reverse(struct acl_job *j, struct verify *v)
 {
     struct session *s = j->x->sess;
+    bool failed_before = s->host_lookup_failed;
     if (str_empty(s->host_address) || session_host_name(j->x)) {
         return TEST_OK;
     }
@@ -286,7 +287,8 @@ static enum acl_test verify_reverse(struct acl_job *j, struct verify *v)
         j->log = STR("host lookup deferred for reverse lookup check");
         return v->defer_ok ? TEST_OK : TEST_DEFER;
     }
-    j->log = STR_CAT(j->x->pool, STR("host lookup failed for reverse lookup check ("),
+    j->log = STR_CAT(j->x->pool, STR("host lookup failed"),
+                     failed_before ? STR("") : STR(" for reverse lookup check"), STR(" ("),
                      s->host_lookup_why, STR(")"));
     j->user = STR_NONE;
     return TEST_FAIL;

@@ -305,7 +305,7 @@ static struct str get_protocol(struct ectx *x, struct str name)
 static struct str get_received_for(struct ectx *x, struct str name)
 {
     (void)name;
-    return x->msg && x->msg->recipient_count == 1 ? x->msg->recipients[0].address : STR_NONE;
+    return x->msg && x->msg->recipient_count + x->msg->recipients_removed == 1 ? x->msg->recipients[0].address : STR_NONE;
 }
 
 /* All recipients where that tells nobody of the others: not while one of them is looked at. */

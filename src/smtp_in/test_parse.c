@@ -108,16 +108,16 @@ TEST(smtp_helo_names)
 TEST(smtp_reply_codes_of_acl_messages)
 {
     struct str code = STR("550 "), text = STR("554 5.7.1 no"), log = STR("why");
-    reply_code(c->msg_pool, &code, &text, &log, true);
+    reply_code(unit_pool(), &code, &text, &log, true);
     CHECK_STR(code, "554 5.7.1 ");
     CHECK_STR(text, "no");
     code = STR("550 ");
     text = STR("55 is no code");
-    reply_code(c->msg_pool, &code, &text, &log, true);
+    reply_code(unit_pool(), &code, &text, &log, true);
     CHECK_STR(code, "550 ");
     CHECK_STR(text, "55 is no code");
     text = STR("552 plain");
-    reply_code(c->msg_pool, &code, &text, &log, true);
+    reply_code(unit_pool(), &code, &text, &log, true);
     CHECK_STR(code, "552 ");
     CHECK_STR(text, "plain");
 }

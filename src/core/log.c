@@ -139,6 +139,11 @@ void log_setup(const struct config *conf)
     state.ready = true;
 }
 
+unsigned log_if(enum log_selector s, unsigned where)
+{
+    return log_wants(s) ? where : where & ~(unsigned)LOG_MAIN;
+}
+
 bool log_wants(enum log_selector s)
 {
     return (state.ready ? state.selectors : default_selectors()) >> s & 1;

@@ -66,6 +66,9 @@ void log_setup(const struct config *conf);
 /* True if the selector is on. */
 bool log_wants(enum log_selector s);
 
+/* Where a line goes that a selector keeps out of the main log alone: `where`, perhaps without it. */
+unsigned log_if(enum log_selector s, unsigned where);
+
 /* Parses a log_selector value ("+all -pid"); false after reporting. */
 bool log_parse_selectors(struct opt_reader *r, void *base, struct str value);
 

@@ -273,6 +273,7 @@ struct message {
     struct str return_path;            /* while a transport runs */
     /* -- while one is being received -- */
     int rcpt_count, rcpt_fail_count, rcpt_defer_count, recipients_discarded;
+    size_t recipients_removed; /* -t: addresses in header lines that arguments took away */
     struct str fake_reply; /* text for control = fakereject / fakedefer */
     enum { FAKE_NONE, FAKE_DEFER, FAKE_REJECT } fake;
     struct str submission_domain, submission_name;

@@ -25,7 +25,7 @@ static const struct {
 bool header_name_ok(struct str text, uint32_t *name_len)
 {
     uint32_t i = 0;
-    while (i < text.len && (unsigned char)text.p[i] > 32 && (unsigned char)text.p[i] < 127 &&
+    while (i < text.len && (unsigned char)text.p[i] > 32 && text.p[i] != 127 &&
            text.p[i] != ':') {
         i++;
     }

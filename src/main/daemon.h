@@ -99,7 +99,8 @@ struct worker {
     int wake;        /* eventfd: tell the supervisor that nobody is idle */
     struct board *board;
     struct slot *slot;
-    bool surplus; /* end when idle for a while */
+    enum queue_how how; /* of what comes over TCP: the daemon's -od */
+    bool surplus;       /* end when idle for a while */
 };
 
 /* Serves connections, one after the other; returns when told to end, or when surplus. */

@@ -6,7 +6,7 @@
  * (it says so through an eventfd) and shrink when surplus workers idle. SIGHUP reads the
  * configuration anew: if it is wrong the old one stays; else the next generation of workers starts
  * and the old one ends as its conversations end, on the same listening sockets. SIGTERM ends
- * workers after the command in hand. A worker that died is replaced, ever more slowly if they keep
+ * workers after the message in hand, deliverers last. A worker that died is replaced, ever more slowly if they keep
  * dying. When started by root it works as exim_user and takes root back only to bind, to fork, and
  * to write the pid file.
  */
@@ -39,6 +39,7 @@ static struct {
 struct supervisor {
     struct command *c;
     struct config *conf; /* the current one; its pool holds the listeners */
+    pid_t self;
     struct listeners listeners;
     int submissions, pool, hand, wake;
     struct board *board;
@@ -114,7 +115,6 @@ static int job_limit(const struct supervisor *s, enum job job)
 /* What a fresh child has to undo and to take on. Ends the process if it cannot be what it should. */
 static void become_child(struct supervisor *s)
 {
-    pid_t parent = getppid();
     handle(SIGINT, SIG_IGN);
     handle(SIGCHLD, SIG_DFL);
     handle(SIGTERM, on_worker_signal);
@@ -126,7 +126,7 @@ static void become_child(struct supervisor *s)
     }
     /* Changing identity clears this. A parent that died before is no longer ours. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) {
+    if (getppid() != s->self) {
         _exit(0);
     }
     if (s->hand >= 0) {
@@ -146,6 +146,7 @@ static void child_main(struct supervisor *s, struct slot *slot, bool surplus)
                        .wake = s->wake,
                        .board = s->board,
                        .slot = slot,
+                       .how = s->c->submission.how,
                        .surplus = surplus};
     become_child(s);
     switch (slot->job) {
@@ -221,7 +222,7 @@ static void fill(struct supervisor *s, enum job job)
     int there = board_count(s->board, job, s->generation, false);
     int idle = board_count(s->board, job, s->generation, true);
     int all = board_count(s->board, job, 0, false), limit = job_limit(s, job);
-    int wanted = there < MIN_WORKERS ? MIN_WORKERS - there : idle == 0 ? there / 2 : 0;
+    int wanted = there < MIN_WORKERS ? MIN_WORKERS - there : idle == 0 ? 1 + there / 16 : 0;
     for (; wanted > 0 && (all < limit || there < MIN_WORKERS); wanted--) {
         if (!start_child(s, job, there >= MIN_WORKERS)) {
             return;
@@ -473,10 +474,25 @@ static void begin_stop(struct supervisor *s)
 {
     s->stop_until = time_monotonic_ms() + STOP_GRACE_MS;
     s->next_run = INT64_MAX;
-    for (size_t i = 0; i < s->listeners.n; i++) {
-        close(s->listeners.v[i].fd);
-    }
+    listeners_drop(&s->listeners, &(struct listeners){0});
     s->listeners.n = 0;
+}
+
+/*
+ * Reception ends first, so that what it still takes in finds somebody who delivers it. False when
+ * all have ended, or had time enough.
+ */
+static bool go_on_stopping(const struct supervisor *s)
+{
+    int reception = board_count(s->board, JOB_RECEPTION, 0, false);
+    int delivery = board_count(s->board, JOB_DELIVERY, 0, false);
+    order(s, JOB_RECEPTION, UINT32_MAX, SIGTERM);
+    order(s, JOB_QUEUE_RUN, UINT32_MAX, SIGTERM);
+    bool over = time_monotonic_ms() >= s->stop_until;
+    if (reception == 0 || over) {
+        order(s, JOB_DELIVERY, UINT32_MAX, SIGTERM);
+    }
+    return reception + delivery > 0 && !over;
 }
 
 /* One round of waiting and of what came; false when it is time to go. */
@@ -511,13 +527,7 @@ static bool round_of_work(struct supervisor *s)
         reload(s);
     }
     if (s->stop_until) {
-        for (int job = JOB_RECEPTION; job < JOB_COUNT; job++) {
-            order(s, job, UINT32_MAX, SIGTERM);
-        }
-        bool alone = board_count(s->board, JOB_RECEPTION, 0, false) +
-                         board_count(s->board, JOB_DELIVERY, 0, false) ==
-                     0;
-        return !alone && time_monotonic_ms() < s->stop_until;
+        return go_on_stopping(s);
     }
     if (old_workers(s) > 0) {
         retire_old(s);
@@ -562,6 +572,7 @@ static int supervise(struct command *c, struct config *conf, int ready)
 {
     struct supervisor s = {.c = c,
                            .conf = conf,
+                           .self = getpid(),
                            .submissions = -1,
                            .pool = -1,
                            .hand = -1,

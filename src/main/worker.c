@@ -94,7 +94,7 @@ static void serve(const struct worker *w, int listener)
         smtp_in_submit_serve(w->conf, fd);
     } else {
         struct ip ip = peer_address(fd);
-        struct smtp_peer peer = {.fd = fd, .stop = &orders.stop};
+        struct smtp_peer peer = {.fd = fd, .how = w->how, .stop = &orders.stop};
         set_busy(w, &ip);
         board_connections(w->board, &ip, &peer.connections, &peer.from_host);
         smtp_in_serve(w->conf, &peer);

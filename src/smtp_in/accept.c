@@ -164,11 +164,9 @@ static enum conv_end refuse_host(struct conv *c)
     if (!conv_host_in(c, &c->set->host_reject_connection)) {
         return GO_ON;
     }
-    if (log_wants(LS_connection_reject)) {
-        struct str who = conv_who(c, false);
-        log_write(LOG_MAIN | LOG_REJECT, "refused connection from %.*s (host_reject_connection)",
-                  STR_ARG(who));
-    }
+    struct str who = conv_who(c, false);
+    log_write(log_if(LS_connection_reject, LOG_MAIN | LOG_REJECT),
+              "refused connection from %.*s (host_reject_connection)", STR_ARG(who));
     reply(c, "554 SMTP service not available");
     return END_DROP;
 }

@@ -36,7 +36,8 @@ static bool begin(struct conv *c, struct receiver *r)
     r->ignore_fromline =
         c->notcp ? c->set->ignore_fromline_local : conv_host_in(c, &c->set->ignore_fromline_hosts);
     c->msg->local = c->notcp;
-    if (c->notcp && str_empty(c->sess->host_address) && !caller_may_send_as(&c->x, c->msg->sender)) {
+    if (c->notcp && str_empty(c->sess->host_address) &&
+        !caller_may_send_as(&c->x, c->msg->sender)) {
         c->msg->sender = caller_address(&c->x);
     }
     c->msg->originator_login = c->sess->caller_login;
@@ -94,7 +95,7 @@ static bool read_data(struct conv *c, struct data_reader *d)
 /* ---- refusing what was read ---- */
 
 /* "rejected from <sender> H=… U=…: why" */
-static void log_rejected(struct conv *c, struct str why)
+static void log_rejected(struct conv *c, unsigned where, struct str why)
 {
     struct session *s = c->sess;
     struct str host = STR(""), ident = STR("");
@@ -105,8 +106,8 @@ static void log_rejected(struct conv *c, struct str why)
     if (!str_empty(s->ident)) {
         ident = STR_CAT(c->msg_pool, STR(" U="), s->ident);
     }
-    log_msg(LOG_MAIN | LOG_REJECT, c->msg, "rejected from <%.*s>%.*s%.*s: %.*s",
-            STR_ARG(c->msg->sender), STR_ARG(host), STR_ARG(ident), STR_ARG(why));
+    log_msg(where, c->msg, "rejected from <%.*s>%.*s%.*s: %.*s", STR_ARG(c->msg->sender),
+            STR_ARG(host), STR_ARG(ident), STR_ARG(why));
 }
 
 /* Bare CR or LF in the data. */
@@ -141,11 +142,10 @@ static bool refuse_size(struct conv *c, struct receiver *r)
             STR_ARG(who), r->set->header_line_maxsize);
         reply(c, "552 A message header line is too long");
     } else if (r->too_big) {
-        if (log_wants(LS_size_reject)) {
-            log_rejected(c, str_fmt(c->msg_pool, "message too big: read=%lld max=%llu",
-                                    (long long)(r->header_bytes + c->msg->body_size),
-                                    (unsigned long long)c->size_limit));
-        }
+        log_rejected(c, log_if(LS_size_reject, LOG_MAIN | LOG_REJECT),
+                     str_fmt(c->msg_pool, "message too big: read=%lld max=%llu",
+                             (long long)(r->header_bytes + c->msg->body_size),
+                             (unsigned long long)c->size_limit));
         reply(c, "552 Message size exceeds maximum permitted");
     } else if (r->write_failed) {
         errno = r->write_errno;
@@ -166,7 +166,7 @@ static bool refuse_loop(struct conv *c, struct receiver *r)
     if (c->msg->received_count <= r->set->received_headers_max) {
         return false;
     }
-    log_rejected(c, STR("Too many \"Received\" headers"));
+    log_rejected(c, LOG_MAIN | LOG_REJECT, STR("Too many \"Received\" headers"));
     reply(c, "550 Too many \"Received\" headers - suspected mail loop");
     return true;
 }
@@ -206,7 +206,7 @@ static void black_hole(struct conv *c, struct receiver *r, const char *by,
 static enum queue_how delivery_mode(struct conv *c)
 {
     const struct smtp_in_settings *set = c->set;
-    enum queue_how how = c->sub ? c->sub->how : QUEUE_BACKGROUND;
+    enum queue_how how = c->sub ? c->sub->how : c->peer ? c->peer->how : QUEUE_BACKGROUND;
     c->messages++;
     if (how == QUEUE_ONLY || c->msg->queue_only_policy) {
         return QUEUE_ONLY;

@@ -19,7 +19,7 @@ static bool take(void *closure, const struct mailbox *m)
         str_empty(m->domain) ? mail_qualify(pool, e->r->conf, m->text, true) : m->text;
     if (e->removed && map_find(e->removed, full)) {
         e->taken++;
-        e->r->not_taken++;
+        e->r->msg->recipients_removed++;
         return true;
     }
     for (size_t i = 0; i < e->r->msg->recipient_count; i++) {
@@ -30,6 +30,20 @@ static bool take(void *closure, const struct mailbox *m)
     message_add_recipient(e->r->msg, full);
     e->taken++;
     return true;
+}
+
+/* The addresses of a header line, one by one; a faulty one goes to the list of those. */
+static void take_all(struct extraction *e, struct str body, struct buf *bad)
+{
+    for (uint32_t from = 0; from < body.len;) {
+        uint32_t end = mailbox_list_next(body, from, true);
+        bool group_name = end < body.len && body.p[end] == ':';
+        struct str piece = str_trim(str_sub(body, from, end - from)), error;
+        if (!group_name && !mailbox_each(e->r->msg->pool, piece, take, e, &error)) {
+            buf_addf(bad, "  %.*s: %.*s\n", STR_ARG(piece), STR_ARG(error));
+        }
+        from = end + 1;
+    }
 }
 
 static bool names_recipients(const struct receiver *r, const struct header *h)
@@ -60,11 +74,8 @@ bool extract_recipients(struct receiver *r, const struct strvec *arguments, stru
         }
     }
     for (struct header *h = r->msg->headers; h; h = h->next) {
-        struct str error;
-        if (h->type != '*' && names_recipients(r, h) &&
-            !mailbox_each(pool, header_body(h), take, &e, &error)) {
-            struct str body = str_trim(header_body(h));
-            buf_addf(&bad, "  %.*s: %.*s\n", STR_ARG(body), STR_ARG(error));
+        if (h->type != '*' && names_recipients(r, h)) {
+            take_all(&e, header_body(h), &bad);
         }
     }
     *errors = buf_str(&bad);

@@ -290,7 +290,6 @@ struct receiver {
     bool ignore_fromline;
     bool resent;
     struct str message_id, subject;           /* for the log line */
-    size_t not_taken;                         /* addresses in the header lines that arguments took away */
     bool message_id_created;                  /* the message came without one */
     struct header *received;                  /* the placeholder of our Received: line */
     struct str arrival; /* text of the "<=" line; unset before it is made */

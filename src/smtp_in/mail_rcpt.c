@@ -169,13 +169,11 @@ static bool too_big(struct conv *c, int64_t size, struct str sender)
         return false;
     }
     reply(c, "552 Message size exceeds maximum permitted");
-    if (log_wants(LS_size_reject)) {
-        struct str who = conv_who(c, true);
-        log_write(LOG_MAIN | LOG_REJECT,
-                  "rejected MAIL FROM:<%.*s> %.*s: message too big: size%s=%lld max=%llu",
-                  STR_ARG(sender), STR_ARG(who), size == INT_MAX ? ">" : "", (long long)size,
-                  (unsigned long long)c->size_limit);
-    }
+    struct str who = conv_who(c, true);
+    log_write(log_if(LS_size_reject, LOG_MAIN | LOG_REJECT),
+              "rejected MAIL FROM:<%.*s> %.*s: message too big: size%s=%lld max=%llu",
+              STR_ARG(sender), STR_ARG(who), size == INT_MAX ? ">" : "", (long long)size,
+              (unsigned long long)c->size_limit);
     return true;
 }
 
@@ -225,11 +223,9 @@ static bool sender_acceptable(struct conv *c, struct str arg, struct mailbox *m,
     }
     if (!c->msg->allow_unqualified_sender) {
         reply(c, "501 %.*s: sender address must contain a domain", STR_ARG(arg));
-        if (log_wants(LS_smtp_syntax_error)) {
-            struct str who = conv_who(c, true);
-            log_write(LOG_MAIN | LOG_REJECT, "unqualified sender rejected: <%.*s> %.*s",
-                      STR_ARG(m->text), STR_ARG(who));
-        }
+        struct str who = conv_who(c, true);
+        log_write(log_if(LS_smtp_syntax_error, LOG_MAIN | LOG_REJECT),
+                  "unqualified sender rejected: <%.*s> %.*s", STR_ARG(m->text), STR_ARG(who));
         return false;
     }
     m->text = mail_qualify(c->msg_pool, c->conf, m->text, false);
@@ -323,11 +319,9 @@ static bool qualify(struct conv *c, struct str arg, struct mailbox *m)
     bool allowed = conv_unqualified_ok(c, true);
     if (!allowed && !str_isi(m->text, "postmaster")) {
         reply(c, "501 %.*s: recipient address must contain a domain", STR_ARG(arg));
-        if (log_wants(LS_smtp_syntax_error)) {
-            struct str who = conv_who(c, true);
-            log_write(LOG_MAIN | LOG_REJECT, "unqualified recipient rejected: <%.*s> %.*s",
-                      STR_ARG(m->text), STR_ARG(who));
-        }
+        struct str who = conv_who(c, true);
+        log_write(log_if(LS_smtp_syntax_error, LOG_MAIN | LOG_REJECT),
+                  "unqualified recipient rejected: <%.*s> %.*s", STR_ARG(m->text), STR_ARG(who));
         return false;
     }
     struct str whole = mail_qualify(c->msg_pool, c->conf, m->text, true), error;

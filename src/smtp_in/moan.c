@@ -159,7 +159,9 @@ bool moan(struct ectx *outer, enum moan_kind kind, struct str sender, struct str
     m->originator_uid = x.sess->caller_uid;
     m->originator_gid = x.sess->caller_gid;
     m->received_protocol = STR("local");
-    m->message_reference = about->id;
+    if (kind != MOAN_ARGUMENT) {
+        m->message_reference = about->id;
+    }
     x.msg = m;
     bool ok = send_report(&x, kind, sender, detail, about, how);
     pool_free(&pool);

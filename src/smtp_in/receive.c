@@ -249,11 +249,7 @@ void receive_acl_headers(struct receiver *r)
 
 bool receive_make_received(struct receiver *r, struct str *text)
 {
-    struct message *m = r->msg;
     struct ectx *x = r->x;
-    bool one = m->recipient_count + r->not_taken == 1;
-    scope_set(x, STR("received_for"),
-              one && m->recipient_count ? m->recipients[0].address : STR(""));
     bool ok = expand_option(x, &r->set->received_header_text, text);
     if (!ok && !x->forced_fail) {
         log_write(LOG_MAIN | LOG_PANIC, "expansion of \"%.*s\" (received_header_text) failed: %.*s",

@@ -194,7 +194,9 @@ enum conv_end reply_error(struct conv *c, bool protocol, int code, struct str da
                   STR_ARG(cmd), STR_ARG(who), text);
     }
     bool too_many = reply_count_error(c);
-    if (code > 0) {
+    if (code > 0 && c->batch) {
+        reply(c, "%d %s", code, text);
+    } else if (code > 0) {
         reply(c, "%d%c%.*s%s%s", code, too_many ? '-' : ' ', STR_ARG(data),
               str_unset(data) ? "" : ": ", text);
         if (too_many) {
@@ -262,12 +264,12 @@ static void tell_bad_sender(struct conv *c, bool permanent, struct str code,
         return;
     }
     note->told_bad_sender = true;
-    if (!permanent || log_wants(LS_sender_verify_fail)) {
-        struct str who = conv_who(c, true);
-        log_msg(LOG_MAIN | LOG_REJECT, c->msg, "%.*s sender verify %s for <%.*s>%s%.*s",
-                STR_ARG(who), a->outcome == ADDR_DEFER ? "defer" : "fail", STR_ARG(a->address),
-                str_unset(a->message) ? "" : ": ", STR_ARG(a->message));
-    }
+    struct str who = conv_who(c, true);
+    unsigned where = LOG_MAIN | LOG_REJECT;
+    log_msg(permanent ? log_if(LS_sender_verify_fail, where) : where, c->msg,
+            "%.*s sender verify %s for <%.*s>%s%.*s", STR_ARG(who),
+            a->outcome == ADDR_DEFER ? "defer" : "fail", STR_ARG(a->address),
+            str_unset(a->message) ? "" : ": ", STR_ARG(a->message));
     struct str why = str_unset(a->user_message) ? a->message : a->user_message;
     if (!permanent || str_unset(why)) {
         return;
@@ -313,14 +315,16 @@ static void say_temporary(struct conv *c, struct str code, const struct acl_repl
 static void log_refusal(struct conv *c, enum acl_where where, bool permanent,
                         const struct acl_reply *r)
 {
-    if (!r->log_target || (where == ACL_CONNECT && !log_wants(LS_connection_reject))) {
+    unsigned target =
+        where == ACL_CONNECT ? log_if(LS_connection_reject, r->log_target) : r->log_target;
+    if (!target) {
         return;
     }
     struct str log = r->log;
     ptrdiff_t nl = str_unset(log) ? -1 : str_chr(log, '\n');
     log = nl < 0 ? log : str_sub(log, 0, (size_t)nl);
     struct str who = conv_who(c, true), info = sender_info(c, where), what = what_of(c, where);
-    log_msg(r->log_target, c->msg, "%.*s %.*s%srejected %.*s%s%.*s", STR_ARG(who), STR_ARG(info),
+    log_msg(target, c->msg, "%.*s %.*s%srejected %.*s%s%.*s", STR_ARG(who), STR_ARG(info),
             permanent ? "" : "temporarily ", STR_ARG(what), str_unset(log) ? "" : ": ",
             STR_ARG(log));
 }

@@ -121,7 +121,7 @@ void conv_incomplete(struct conv *c, const char *what)
     }
     struct str who = conv_who(c, true),
                sender = str_unset(m->raw_sender) ? m->sender : m->raw_sender;
-    log_write(LOG_MAIN | LOG_REJECT, "%.*s incomplete transaction (%s) from <%.*s>%s%.*s",
+    log_write(LOG_MAIN, "%.*s incomplete transaction (%s) from <%.*s>%s%.*s",
               STR_ARG(who), what, STR_ARG(sender), m->recipient_count ? " for " : "",
               STR_ARG(m->raw_recipients));
 }

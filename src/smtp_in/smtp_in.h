@@ -12,6 +12,7 @@ struct smtp_peer {
     int connections; /* in progress now, this one included (smtp_accept_max…) */
     int from_host;   /* of them from the same address */
     bool tls_on_connect;
+    enum queue_how how;       /* the daemon's -od */
     volatile const int *stop; /* set: finish the command in hand, then 421 */
 };
 void smtp_in_serve(const struct config *conf, const struct smtp_peer *peer);

@@ -313,11 +313,9 @@ static bool refused_size(struct plain *p, int *status)
     } else if (r->too_big) {
         long long size = (long long)r->size_limit + 1; /* no more was looked at */
         fixup_headers(r);
-        if (log_wants(LS_size_reject)) {
-            log_msg(LOG_MAIN | LOG_REJECT, p->msg,
-                    "rejected from <%.*s> U=%.*s: message too big: read=%lld max=%lld",
-                    STR_ARG(from), STR_ARG(who), size, (long long)r->size_limit);
-        }
+        log_msg(log_if(LS_size_reject, LOG_MAIN | LOG_REJECT), p->msg,
+                "rejected from <%.*s> U=%.*s: message too big: read=%lld max=%lld", STR_ARG(from),
+                STR_ARG(who), size, (long long)r->size_limit);
         *status = refuse(p, MOAN_TECHNICAL, STR("message rejected: "),
                          str_fmt(pool, "message too big (max=%lld)", (long long)r->size_limit));
     } else if (r->write_failed) {
@@ -380,7 +378,7 @@ static bool extract(struct plain *p, const struct strvec *args, int *status)
     fixup_headers(&p->r);
     if (!bad) {
         *status = refuse(p, MOAN_NO_RECIPIENTS,
-                         p->r.not_taken ? errors : STR("no recipients in message"), STR(""));
+                         p->msg->recipients_removed ? errors : STR("no recipients in message"), STR(""));
         return false;
     }
     *status = refuse(p, any ? MOAN_SOME_ADDRESSES : MOAN_ADDRESSES, STR("invalid address:"),

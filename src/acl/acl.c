@@ -84,5 +84,7 @@ const struct module acl_module = {
     .settings_size = sizeof(struct acl_settings),
     .options = options,
     .variables = acl_variables,
+    .items = acl_items,
+    .conditions = acl_expand_conditions,
     .acl_conditions = acl_conditions,
 };

@@ -59,6 +59,7 @@ struct acl_message {
     struct strvec rates_mail, rates_cmd; /* ratelimit results so far, see ratelimit.c */
     bool told_bad_sender;                /* the client and the log know why the sender failed */
     bool pm_fail, null_sender_fail;      /* which kind of callout refusal it was */
+    unsigned where;                      /* the phase whose ACL is running; 0: none */
     char verify_mode;                    /* 'S' or 'R' while an address is verified */
 };
 

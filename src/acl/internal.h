@@ -117,6 +117,13 @@ const char *acl_verb_name(enum acl_verb v);
 /* Runs the ACL that the text names, with its arguments ("name arg1 arg2"); messages in j. */
 enum acl_test acl_call(struct acl_job *j, struct str text);
 
+/* The same with the name and up to nine arguments taken apart. */
+enum acl_test acl_call_args(struct acl_job *j, struct str name, const struct str *args, size_t n);
+
+/* ${acl} and the condition acl, ended by a NULL name. */
+extern const struct expand_item acl_items[];
+extern const struct expand_condition acl_expand_conditions[];
+
 /* Prepares a header text for addition: checked, "X-ACL-Warn:" put in front where needed. */
 void acl_add_headers(struct acl_job *j, struct str text);
 

@@ -336,6 +336,20 @@ static bool next_word(struct str *rest, struct str *word)
     return true;
 }
 
+enum acl_test acl_call_args(struct acl_job *j, struct str name, const struct str *args, size_t n)
+{
+    struct ectx *x = j->x;
+    struct scope *outer = x->scope;
+    x->scope = NULL;
+    scope_set(x, STR("acl_narg"), str_fmt(x->pool, "%zu", n));
+    for (size_t i = 0; i < n; i++) {
+        scope_set(x, str_fmt(x->pool, "acl_arg%zu", i + 1), args[i]);
+    }
+    enum acl_test rc = run_named(j, name);
+    scope_restore(x, outer);
+    return rc;
+}
+
 enum acl_test acl_call(struct acl_job *j, struct str text)
 {
     struct ectx *x = j->x;
@@ -356,15 +370,7 @@ enum acl_test acl_call(struct acl_job *j, struct str text)
             args[n++] = word;
         }
     }
-    struct scope *outer = x->scope;
-    x->scope = NULL;
-    scope_set(x, STR("acl_narg"), str_fmt(x->pool, "%zu", n));
-    for (size_t i = 0; i < n; i++) {
-        scope_set(x, str_fmt(x->pool, "acl_arg%zu", i + 1), args[i]);
-    }
-    enum acl_test rc = run_named(j, name);
-    scope_restore(x, outer);
-    return rc;
+    return acl_call_args(j, name, args, n);
 }
 
 static enum acl_result as_result(struct acl_job *j, enum acl_test rc)
@@ -408,7 +414,10 @@ enum acl_result acl_run(struct ectx *x, enum acl_where where, const struct etext
                         STR_ARG(x->error));
         rc = TEST_ERROR;
     } else {
+        unsigned outer = j.note->where;
+        j.note->where = where;
         rc = run_named(&j, text);
+        j.note->where = outer;
     }
     enum acl_result result = as_result(&j, rc);
     reply->user = j.user;

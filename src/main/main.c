@@ -104,11 +104,8 @@ static int each_input(struct command *c, const struct config *conf,
         return worst;
     }
     while (printf("> "), fflush(stdout), fgets(line, sizeof line, stdin)) {
-        struct str text = str_trim(str_c(line));
-        if (!str_empty(text)) {
-            int status = f(c, conf, str_dup(c->pool, text));
-            worst = status > worst ? status : worst;
-        }
+        int status = f(c, conf, str_dup(c->pool, str_trim(str_c(line))));
+        worst = status > worst ? status : worst;
     }
     printf("\n");
     return worst;

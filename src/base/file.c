@@ -106,6 +106,7 @@ int writev_all(int fd, struct iovec *v, int n)
 int mkdir_parents(struct str path, mode_t mode)
 {
     char name[PATH_MAX];
+    bool denied = false;
     if (path_copy(path, name) < 0) {
         return -1;
     }
@@ -115,8 +116,12 @@ int mkdir_parents(struct str path, mode_t mode)
         }
         char kept = *p;
         *p = '\0';
-        if (mkdir(name, mode) < 0 && errno != EEXIST && !(kept && errno == EACCES)) {
-            return -1;
+        if (mkdir(name, mode) < 0 && errno != EEXIST) {
+            if (!kept || errno != EACCES) {
+                errno = denied && errno == ENOENT ? EACCES : errno;
+                return -1;
+            }
+            denied = true; /* it may be there all the same */
         }
         if (!kept) {
             return 0;

@@ -373,7 +373,7 @@ static bool plan_path(struct ectx *x, struct delivery *d, const struct opts *o, 
                    str_fmt(x->pool, "Path name \"%.*s\" is not absolute", STR_ARG(path)));
     }
     if (path.tainted) {
-        return end(d, ERRNO_TAINT,
+        return end(d, ERRNO_UNKNOWNERROR,
                    str_fmt(x->pool,
                            "Tainted '%.*s' (file or directory name for %.*s transport) "
                            "not permitted",

@@ -202,26 +202,37 @@ static bool defer(struct mailbox_file *b, int why, const char *text)
     return false;
 }
 
+/* Owner and group, of the file or of a link to it. */
+static bool check_owner(struct mailbox_file *b, const char *what)
+{
+    const struct plan_facts *f = &b->p->f;
+    const struct stat *st = &b->st;
+    if (f->check_owner && st->st_uid != f->uid) {
+        result_set(b->r, ADDR_DEFER, ERRNO_BADUGID, "mailbox %s%s has wrong uid (%u != %u)",
+                   b->path, what, (unsigned)st->st_uid, f->uid);
+        return false;
+    }
+    if (f->check_group && st->st_gid != f->gid) {
+        result_set(b->r, ADDR_DEFER, ERRNO_BADUGID, "mailbox %s%s has wrong gid (%u != %u)",
+                   b->path, what, (unsigned)st->st_gid, f->gid);
+        return false;
+    }
+    return true;
+}
+
 /* Owner, group, kind and mode of what is there; sets the mode if it is too wide. */
 static bool check_existing(struct mailbox_file *b)
 {
     const struct plan_facts *f = &b->p->f;
     struct stat *st = &b->st;
     mode_t mode = st->st_mode & 07777, wanted = (mode_t)f->mode;
+    if (!check_owner(b, "")) {
+        return false;
+    }
     if (!S_ISREG(st->st_mode) && !(f->allow_fifo && S_ISFIFO(st->st_mode))) {
         return defer(b, ERRNO_NOTREGULAR,
                      f->allow_fifo ? "is not a regular file or named pipe"
                                    : "is not a regular file");
-    }
-    if (f->check_owner && st->st_uid != f->uid) {
-        result_set(b->r, ADDR_DEFER, ERRNO_BADUGID, "mailbox %s has wrong uid (%u != %u)", b->path,
-                   (unsigned)st->st_uid, f->uid);
-        return false;
-    }
-    if (f->check_group && st->st_gid != f->gid) {
-        result_set(b->r, ADDR_DEFER, ERRNO_BADUGID, "mailbox %s has wrong gid (%u != %u)", b->path,
-                   (unsigned)st->st_gid, f->gid);
-        return false;
     }
     if (st->st_nlink > 1 && S_ISREG(st->st_mode)) {
         result_set(b->r, ADDR_DEFER, ERRNO_NOTREGULAR, "mailbox %s has too many links (%u)",
@@ -319,11 +330,11 @@ static bool open_mailbox(struct mailbox_file *b)
             return false;
         }
         if (there && S_ISLNK(b->st.st_mode)) {
-            if (!f->allow_symlink) {
-                return defer(b, ERRNO_NOTREGULAR, "is a symbolic link");
+            if (!check_owner(b, " (symlink)")) {
+                return false;
             }
-            if (f->check_owner && b->st.st_uid != f->uid) {
-                return defer(b, ERRNO_BADUGID, "is a symbolic link of another user");
+            if (!f->allow_symlink) {
+                return defer(b, ERRNO_NOTREGULAR, "is not a regular file");
             }
             is_link = true;
             there = stat(b->path, &b->st) == 0;
@@ -463,10 +474,9 @@ void mbox_run(const struct plan *p, struct plan_result *r)
     struct str path = p->text[PT_PATH];
     b.path = str_cstr(r->pool, path);
     if (plan_make_directories(r->pool, p, path, false) < 0 && !p->f.file_must_exist) {
-        ptrdiff_t slash = str_rchr(path, '/');
         int e = errno;
-        result_set(r, ADDR_DEFER, e, "failed to create directories for %.*s: %s", (int)slash,
-                   b.path, strerror(e));
+        result_set(r, ADDR_DEFER, e, "failed to create directories for %s: %s", b.path,
+                   strerror(e));
         return;
     }
     if (p->f.use_lockfile && !take_lock_file(&b)) {

@@ -14,24 +14,31 @@ enum { MAX_PATTERNS = 1000, MAX_GROUPS = 64, MATCH_LIMIT = 5000000 };
 
 static struct {
     struct pool *pool;
-    struct map *patterns; /* "i" or "c" and the pattern -> pcre2_code */
+    struct map *patterns[2]; /* pattern -> pcre2_code: caseful, caseless */
     pcre2_match_data *data;
     pcre2_match_context *context;
 } cache;
 
+static void drop_patterns(struct map *patterns)
+{
+    for (struct map_entry *e = map_first(patterns); e; e = e->next) {
+        pcre2_code_free(e->value);
+    }
+}
+
 static void cache_ready(void)
 {
-    if (cache.pool && map_count(cache.patterns) < MAX_PATTERNS) {
+    if (cache.pool && map_count(cache.patterns[0]) + map_count(cache.patterns[1]) < MAX_PATTERNS) {
         return;
     }
     if (cache.pool) {
-        for (struct map_entry *e = map_first(cache.patterns); e; e = e->next) {
-            pcre2_code_free(e->value);
-        }
+        drop_patterns(cache.patterns[0]);
+        drop_patterns(cache.patterns[1]);
         pool_free(&cache.pool);
     }
     cache.pool = pool_new("regular expressions");
-    cache.patterns = map_new(cache.pool, false);
+    cache.patterns[0] = map_new(cache.pool, false);
+    cache.patterns[1] = map_new(cache.pool, false);
     if (!cache.data) {
         cache.data = pcre2_match_data_create(MAX_GROUPS, NULL);
         cache.context = pcre2_match_context_create(NULL);
@@ -43,8 +50,8 @@ struct pcre2_real_code_8 *regex_get(struct pool *pool, struct str pattern, bool 
                                     struct str *error)
 {
     cache_ready();
-    struct str key = STR_CAT(pool, caseless ? STR("i") : STR("c"), pattern);
-    pcre2_code *code = map_get(cache.patterns, key);
+    struct map *patterns = cache.patterns[caseless];
+    pcre2_code *code = map_get(patterns, pattern);
     int number;
     PCRE2_SIZE offset;
     if (code) {
@@ -60,7 +67,7 @@ struct pcre2_real_code_8 *regex_get(struct pool *pool, struct str pattern, bool 
         return NULL;
     }
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-    map_set(cache.patterns, key, code);
+    map_set(patterns, pattern, code);
     return code;
 }
 

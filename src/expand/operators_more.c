@@ -286,12 +286,11 @@ PUBLIC_OPERATOR(listcount)
     return true;
 }
 
-/* The list's items with those of named lists in their place. */
+/* The list's items with those of named lists in their place; colons separate them. */
 static void add_named(struct ectx *x, struct buf *b, enum list_kind kind, struct str text,
                       int depth, bool *first)
 {
     struct str item;
-    char sep = list_separator(text);
     for (int from = 0; list_next(x->pool, &text, &from, &item);) {
         const struct named_list *l =
             str_starts(item, "+") ? map_get(x->conf->named_lists[kind], str_from(item, 1)) : NULL;
@@ -300,9 +299,9 @@ static void add_named(struct ectx *x, struct buf *b, enum list_kind kind, struct
             continue;
         }
         if (!*first) {
-            buf_add(b, (const char[]){' ', sep, ' '}, 3);
+            buf_addz(b, " : ");
         }
-        list_add(b, item, sep, true);
+        list_add(b, item, ':', true);
         *first = false;
     }
 }

@@ -66,6 +66,9 @@ static bool find_identity(struct job *j, struct delivery *d)
     bool explicit_user = t->user.set || a->uid_set, gid_known = false;
     d->uid = priv_work_uid(j->conf);
     d->gid = priv_work_gid(j->conf);
+    if (core_settings(j->conf)->deliver_drop_privilege) {
+        return true;
+    }
     if (t->user.set) {
         if (!route_find_user(&j->x, &t->user, &d->uid, &d->gid, &gid_known)) {
             return no_id(j, d, &t->user, false);

@@ -217,30 +217,44 @@ static int make_epoll(int fd)
     return ep;
 }
 
+/* Waits for a record; false if none came in time. SIGTERM cannot come between look and wait. */
+static bool wait_for_record(int ep, int idle_ms, volatile const int *stop)
+{
+    struct epoll_event e;
+    sigset_t term, open_mask;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, &open_mask);
+    int n = *stop ? -1 : epoll_pwait(ep, &e, 1, idle_ms, &open_mask);
+    sigprocmask(SIG_SETMASK, &open_mask, NULL);
+    return n != 0;
+}
+
+/* True if a worker that was told to end has gone on for long enough. */
+static bool overdue(int64_t *until)
+{
+    int64_t now = time_monotonic_ms();
+    *until = *until ? *until : now + LAST_MS;
+    return now >= *until;
+}
+
 void queue_worker(const struct config *conf, int fd, volatile const int *stop,
                   const struct queue_hooks *hooks)
 {
     char record[RECORD];
-    struct epoll_event e;
-    sigset_t term, open_mask;
     int idle = hooks ? hooks->idle_ms : -1, ep = make_epoll(fd);
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    sigprocmask(SIG_BLOCK, &term, &open_mask);
-    bool broken = ep < 0;
     int64_t until = 0;
-    while (!broken) {
+    bool broken = ep < 0;
+    while (!broken && !(*stop && overdue(&until))) {
         ssize_t n = read(fd, record, RECORD);
         if (n == RECORD) {
             serve(conf, record, hooks);
-            if (!signalled(&term, stop, &until)) {
-                continue;
+        } else if (n < 0 && errno == EAGAIN) {
+            if (*stop || !wait_for_record(ep, idle, stop)) {
+                break;
             }
-            break;
-        }
-        broken = n >= 0 || errno != EAGAIN;
-        if (*stop || (!broken && epoll_pwait(ep, &e, 1, idle, &open_mask) == 0)) {
-            break;
+        } else {
+            broken = n >= 0 || errno != EINTR;
         }
     }
     if (broken) {
@@ -249,5 +263,4 @@ void queue_worker(const struct config *conf, int fd, volatile const int *stop,
     if (ep >= 0) {
         close(ep);
     }
-    sigprocmask(SIG_SETMASK, &open_mask, NULL);
 }

@@ -56,8 +56,8 @@ struct queue_hooks {
     int idle_ms; /* the worker returns when it has waited that long; -1: never */
 };
 /*
- * Serves ids from the pipe for ever; returns on SIGTERM (*stop set), which is held back while a
- * message is delivered. hooks may be NULL.
+ * Serves ids from the pipe for ever; after SIGTERM (*stop set) it goes on while there are some, a few
+ * seconds at most. hooks may be NULL.
  */
 void queue_worker(const struct config *conf, int fd, volatile const int *stop,
                   const struct queue_hooks *hooks);

@@ -229,22 +229,32 @@ static void deliver_group(struct job *j, struct address *group)
     finish_group(j, &d, group);
 }
 
-/* queue_smtp_domains, and queue runs for local deliveries alone. */
+/*
+ * Remote deliveries that are not wanted now: queue runs for local deliveries alone (-ql), messages
+ * whose SMTP deliveries are to wait (-odqs), queue_smtp_domains.
+ */
 static bool held_back(struct job *j, struct address *a)
 {
-    bool hold = (j->flags & DELIVER_LOCAL_ONLY) != 0;
-    if (!hold && !(j->flags & (DELIVER_FORCE | DELIVER_QUEUE_RUN)) &&
-        !str_empty(j->set->queue_smtp_domains.text)) {
-        j->x.addr = a;
-        hold = match_domain(&j->x, &j->set->queue_smtp_domains, a->domain, NULL) == MATCH_YES;
-    }
-    if (hold) {
-        a->outcome = ADDR_DEFER;
+    bool run = (j->flags & DELIVER_QUEUE_RUN) != 0, local = (j->flags & DELIVER_LOCAL_ONLY) != 0;
+    j->x.addr = a;
+    if (run && local) {
         a->basic_errno = ERRNO_LOCAL_ONLY;
         a->message = STR("remote deliveries suppressed");
-        queue_finish(j, a, STAGE_NONE);
+    } else if (local) {
+        a->basic_errno = 0;
+        a->message = STR("SMTP delivery explicitly queued");
+    } else if (!run && !(j->flags & DELIVER_FORCE) && !str_empty(j->set->queue_smtp_domains.text) &&
+               match_domain(&j->x, &j->set->queue_smtp_domains, a->domain, NULL) == MATCH_YES) {
+        a->basic_errno = ERRNO_UNKNOWNERROR;
+        a->message =
+            STR("first-pass only routing due to -odqs, queue_smtp_domains or control=queue");
+    } else {
+        return false;
     }
-    return hold;
+    a->outcome = ADDR_DEFER;
+    a->no_retry = true;
+    queue_finish(j, a, STAGE_TRANSPORT);
+    return true;
 }
 
 /* Moves addresses whose domain is on remote_sort_domains to the front, in the list's order. */

@@ -224,8 +224,7 @@ bool acl_control_check(struct opt_reader *r, struct str text)
     struct str options;
     const struct control *c = find_control(text, &options);
     if (!c) {
-        return opt_error(r, "error in ACL: syntax error in \"%.*s\" for ACL control modifier",
-                         STR_ARG(text));
+        return opt_error(r, "error in ACL: syntax error in \"control=%.*s\"", STR_ARG(text));
     }
     if (c->unsupported) {
         return opt_error(
@@ -240,8 +239,7 @@ enum acl_test acl_control(struct acl_job *j, const struct acl_line *l, struct st
     struct str options;
     const struct control *c = find_control(arg, &options);
     if (!c || c->unsupported) {
-        j->log =
-            str_fmt(j->x->pool, "syntax error in \"%.*s\" for ACL control modifier", STR_ARG(arg));
+        j->log = str_fmt(j->x->pool, "syntax error in \"control=%.*s\"", STR_ARG(arg));
         return TEST_ERROR;
     }
     if (c->allowed && !(c->allowed & j->where)) {

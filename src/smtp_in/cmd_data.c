@@ -128,7 +128,10 @@ static bool refuse_line_ends(struct conv *c, const struct data_reader *d)
 /* Too big in one way or another, or not written. */
 static bool refuse_size(struct conv *c, struct receiver *r)
 {
-    struct str who = conv_who(c, false);
+    struct session *s = c->sess;
+    struct str who = str_empty(s->host_address)
+                         ? s->ident
+                         : session_fullhost(c->msg_pool, s, log_wants(LS_incoming_port));
     if (r->header_too_big) {
         log_write(
             LOG_MAIN,
@@ -158,16 +161,6 @@ static bool refuse_size(struct conv *c, struct receiver *r)
     } else {
         return false;
     }
-    return true;
-}
-
-static bool refuse_loop(struct conv *c, struct receiver *r)
-{
-    if (c->msg->received_count <= r->set->received_headers_max) {
-        return false;
-    }
-    log_rejected(c, LOG_MAIN | LOG_REJECT, STR("Too many \"Received\" headers"));
-    reply(c, "550 Too many \"Received\" headers - suspected mail loop");
     return true;
 }
 
@@ -250,6 +243,7 @@ static bool data_acl(struct conv *c, struct receiver *r, struct acl_reply *a, st
     }
     receive_acl_headers(r);
     v->end = reply_acl(c, ACL_DATA, rc, a);
+    c->exit_status = v->end != GO_ON;
     return false;
 }
 
@@ -273,7 +267,7 @@ static void keep(struct conv *c, struct receiver *r, struct verdict *v)
     struct acl_reply a;
     bool discard;
     receive_fixup(r);
-    if (refuse_loop(c, r) || !data_acl(c, r, &a, v, &discard)) {
+    if (!data_acl(c, r, &a, v, &discard)) {
         receive_abort(r);
         return;
     }

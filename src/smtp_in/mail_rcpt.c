@@ -19,14 +19,13 @@ struct params {
     bool unknown;      /* the rest is no parameter of ours: the address is malformed */
 };
 
-static bool set_size(struct params *p, struct str value)
+/* What is no number is overlooked, as by Exim. */
+static void set_size(struct params *p, struct str value)
 {
     uint64_t n;
-    if (!str_to_u64(value, 10, &n)) {
-        return false;
+    if (str_to_u64(value, 10, &n)) {
+        p->size = n > INT_MAX ? INT_MAX : (int64_t)n;
     }
-    p->size = n > INT_MAX ? INT_MAX : (int64_t)n;
-    return true;
 }
 
 static void set_body(struct params *p, struct str value)
@@ -55,9 +54,11 @@ static struct params mail_params(struct conv *c, struct str rest)
     struct str name, value;
     while (!p.error && !p.unknown && smtp_next_param(&rest, &name, &value)) {
         if (str_isi(name, "SIZE") && !str_empty(value)) {
-            p.unknown = !set_size(&p, value);
-        } else if (str_isi(name, "BODY") && c->advertised_8bit && !str_empty(value)) {
-            set_body(&p, value);
+            set_size(&p, value);
+        } else if (str_isi(name, "BODY") && !str_empty(value)) {
+            if (c->advertised_8bit) {
+                set_body(&p, value);
+            }
         } else if (str_isi(name, "AUTH") && !str_empty(value)) {
             p.auth = value;
         } else if (str_isi(name, "RET") && c->advertised_dsn) {
@@ -389,9 +390,7 @@ static enum conv_end rcpt_acl(struct conv *c, const struct params *p, const stru
     enum acl_result rc = ACL_DISCARD;
     if (!c->msg->recipients_discarded) {
         c->x.addr = acl_address(c, m);
-        rc = str_unset(c->set->acl_smtp_rcpt.text) && c->notcp
-                 ? ACL_ACCEPT
-                 : conv_acl(c, ACL_RCPT, &c->set->acl_smtp_rcpt, &r);
+        rc = conv_acl(c, ACL_RCPT, &c->set->acl_smtp_rcpt, &r);
         c->x.addr = NULL;
     }
     if (rc == ACL_ACCEPT) {

@@ -58,7 +58,8 @@ void reply_lines(struct conv *c, struct str code, bool final, struct str text)
         reply(c, "%.*s%c%.*s", STR_ARG(num), final ? ' ' : '-', STR_ARG(tail));
         return;
     }
-    while (str_next(&text, '\n', &line)) {
+    for (bool first = true; str_next(&text, '\n', &line); first = false) {
+        line = first ? line : str_ltrim(line);
         bool last = final && str_empty(text);
         reply(c, "%.*s%c%.*s%.*s", STR_ARG(num), last ? ' ' : '-', STR_ARG(tail), STR_ARG(line));
     }

@@ -264,7 +264,7 @@ static bool too_many_nonmail(struct conv *c, enum smtp_cmd cmd)
     }
     if (!c->count_nonmail_known) {
         c->count_nonmail_known = true;
-        c->count_nonmail = c->tcp && conv_host_in(c, &c->set->smtp_accept_max_nonmail_hosts);
+        c->count_nonmail = !c->batch && conv_host_in(c, &c->set->smtp_accept_max_nonmail_hosts);
     }
     return c->count_nonmail && ++c->sess->nonmail_count > c->set->smtp_accept_max_nonmail;
 }

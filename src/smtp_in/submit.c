@@ -330,18 +330,6 @@ static bool refused_size(struct plain *p, int *status)
     return true;
 }
 
-static bool refused_loop(struct plain *p, int *status)
-{
-    if (p->msg->received_count <= p->set->received_headers_max) {
-        return false;
-    }
-    log_msg(LOG_MAIN | LOG_REJECT, p->msg,
-            "rejected from <%.*s> U=%.*s: Too many \"Received\" headers", STR_ARG(p->msg->sender),
-            STR_ARG(p->sess->caller_login));
-    *status = refuse(p, MOAN_TECHNICAL, STR("message rejected: "), STR("too many \"Received\" header lines"));
-    return true;
-}
-
 /* acl_not_smtp. True if the message may go on; *discard if to nobody. */
 static bool run_acl(struct plain *p, bool *discard, struct acl_reply *a, int *status)
 {
@@ -393,7 +381,7 @@ static int keep(struct plain *p)
     bool discard;
     int status = 0;
     receive_fixup(&p->r);
-    if (refused_loop(p, &status) || !run_acl(p, &discard, &a, &status)) {
+    if (!run_acl(p, &discard, &a, &status)) {
         return status;
     }
     if (discard || p->msg->recipient_count == 0) {

@@ -17,8 +17,9 @@ static void lend_facts(struct ectx *x)
     }
     if (!x->sess) {
         x->sess = POOL_NEW(x->pool, struct session);
-        x->sess->pool = x->sess->acl_c.pool = x->sess->acl_stack.pool = x->pool;
+        x->sess->pool = x->sess->acl_c.pool = x->pool;
     }
+    x->sess->acl_stack.pool = x->sess->rates_done.pool = x->sess->pool;
 }
 
 /* Runs the ACL args[0]; *accepts and *message on success, x->error otherwise. */

@@ -266,6 +266,7 @@ struct message {
     struct str queue_name;
     struct strvec delivered;           /* addresses that are done (journal) */
     struct spool_file *spool;          /* open spool file; NULL if none */
+    struct str body_text;              /* the body, where there is no spool file (-bem) */
     struct spool_writer *spool_writer; /* while it is being received; NULL otherwise */
     struct str pending_msglog;         /* first lines of the message log, kept in the spool file */
     bool no_msglog;                    /* message_logs is off: nothing is collected */

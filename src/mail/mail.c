@@ -120,10 +120,14 @@ static struct str body_text(struct ectx *x, int64_t offset, int64_t n)
     if (n <= 0 || offset < 0) {
         return STR("");
     }
+    struct str kept = str_sub(m->body_text, (size_t)offset, (size_t)n);
     char *p = pool_alloc(x->pool, (size_t)n + 1);
     ssize_t got = m->spool          ? spool_body_read(m, offset, p, (size_t)n)
                   : m->spool_writer ? spool_writer_read(m->spool_writer, offset, p, (size_t)n)
-                                    : 0;
+                                    : (ssize_t)kept.len;
+    if (kept.len && got == (ssize_t)kept.len) {
+        memcpy(p, kept.p, kept.len);
+    }
     for (ssize_t i = 0; i < got; i++) {
         if ((p[i] == '\n' && !s->message_body_newlines) || p[i] == '\0') {
             p[i] = ' ';

@@ -17,7 +17,16 @@ struct expanding {
     struct ectx x;
 };
 
-/* Splits a message's text at its headers. */
+static int count(struct str text, char c)
+{
+    int n = 0;
+    for (uint32_t i = 0; i < text.len; i++) {
+        n += text.p[i] == c;
+    }
+    return n;
+}
+
+/* Splits a message's text at its headers; counts lines. */
 static void read_headers(struct message *m, struct str text)
 {
     while (!str_empty(text) && text.p[0] != '\n') {
@@ -27,10 +36,31 @@ static void read_headers(struct message *m, struct str text)
             n = end < 0 ? text.len : n + (uint32_t)end + 1;
         } while (n < text.len && (text.p[n] == ' ' || text.p[n] == '\t'));
         struct str h = str_sub(text, 0, n);
+        m->line_count += count(h, '\n');
         message_add_header(m, header_type(h, false), h);
         text = str_from(text, n);
     }
-    m->body_size = text.len ? (int64_t)text.len - 1 : 0;
+    m->body_text = str_from(text, 1);
+    m->body_size = m->body_text.len;
+    m->body_lines = count(m->body_text, '\n');
+    m->body_zerocount = count(m->body_text, '\0');
+    m->line_count += m->body_lines + (text.len ? 1 : 0);
+}
+
+/* What a local message would be given on reception. */
+static void complete_headers(struct expanding *e, struct message *m)
+{
+    const struct core_settings *core = core_settings(e->conf);
+    m->id = message_id_new(m->pool, e->conf, &m->received);
+    if (!header_find(m, STR("message-id"))) {
+        message_add_header(m, 'I',
+                           STR_CAT(m->pool, STR("Message-Id: <E"), m->id, STR("@"),
+                                   core->primary_hostname, STR(">\n")));
+    }
+    if (!header_find(m, STR("date"))) {
+        struct str date = time_rfc5322(m->pool, m->received.tv_sec, false);
+        message_add_header(m, ' ', STR_CAT(m->pool, STR("Date: "), date, STR("\n")));
+    }
 }
 
 static bool load_file(struct expanding *e, struct message *m)
@@ -43,6 +73,7 @@ static bool load_file(struct expanding *e, struct message *m)
     m->size = text.len;
     m->received = time_now();
     read_headers(m, text);
+    complete_headers(e, m);
     return true;
 }
 
@@ -54,10 +85,11 @@ static bool load_message(struct expanding *e)
     m->acl_m.pool = m->acl_c.pool = e->c->pool;
     m->session_facts = e->x.sess;
     m->received_protocol = e->x.sess->protocol;
-    if (e->c->submission.sender_set) {
-        m->sender = e->c->submission.sender;
-        m->sender_set = true;
-    }
+    /* The caller is the sender, unless -f names another. */
+    m->sender = e->c->submission.sender_set
+                    ? e->c->submission.sender
+                    : mail_qualify(e->c->pool, e->conf, e->c->caller.login, false);
+    m->sender_set = true;
     e->x.msg = m;
     if (file) {
         return load_file(e, m);
@@ -190,7 +222,8 @@ static struct session *session_of(const struct command *c)
 {
     const struct submission *m = &c->submission;
     struct session *s = POOL_NEW(c->pool, struct session);
-    s->pool = s->acl_c.pool = s->facts.pool = c->pool;
+    s->pool = s->acl_c.pool = s->facts.pool = s->acl_stack.pool = c->pool;
+    s->host_aliases.pool = c->pool;
     s->caller_uid = c->caller.uid;
     s->caller_gid = c->caller.gid;
     s->caller_login = c->caller.login;

@@ -186,7 +186,9 @@ bool eval_condition(struct ectx *x, const struct cond *c, bool *result)
     case COND_FORANY:
     case COND_FORALL: ok = eval_for(x, c, result); break;
     }
-    *result ^= c->negated;
+    if (ok) {
+        *result ^= c->negated;
+    }
     return ok;
 }
 

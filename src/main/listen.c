@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { MAX_LISTENERS = 256 };
@@ -204,6 +205,8 @@ void listeners_drop(struct listeners *old, const struct listeners *l)
 {
     for (size_t i = 0; i < old->n; i++) {
         if (!find(l, &old->v[i])) {
+            /* workers that are busy have it open still: for them, too, it ends now */
+            shutdown(old->v[i].fd, SHUT_RDWR);
             close(old->v[i].fd);
         }
     }

@@ -333,6 +333,12 @@ static bool phrase_leads_to_angle(struct parser p)
     return false;
 }
 
+static bool word_begins(const struct parser *p)
+{
+    char c = peek(p);
+    return is_atom(c) || c == '"' || c == '\\';
+}
+
 static bool mailbox(struct parser *p, struct mailbox *out)
 {
     skip_space(p);
@@ -359,13 +365,21 @@ static bool mailbox(struct parser *p, struct mailbox *out)
     }
     skip_space(p);
     out->start = p->at;
+    if (at_end(p)) {
+        return fail(p, STR("empty address"));
+    }
+    if (!word_begins(p) && peek(p) != '.') {
+        return fail(p, STR("missing or malformed local part (expected word or \"<\")"));
+    }
     if (!addr_spec(p, out)) {
         return false;
     }
     skip_space(p);
     if (str_empty(out->domain) && !at_end(p)) {
-        return fail(p, str_fmt(p->pool, "\"@\" or \".\" expected after \"%.*s\"",
-                               STR_ARG(out->local_part)));
+        /* another word: a phrase that leads nowhere */
+        return word_begins(p)
+                   ? fail(p, STR("missing or malformed local part (expected word or \"<\")"))
+                   : may_not_follow(p);
     }
     return true;
 }

@@ -51,7 +51,10 @@ TEST(mailbox_bad)
         {"<a@b_c>", "malformed address: _c> may not follow <a@b"},
         {"<\"a\"b@c>", "\"@\" or \".\" expected after \"\"a\"\""},
         {"<<a@b>>", "missing or malformed local part"},
-        {"", "missing or malformed local part"},
+        {"", "empty address"},
+        {":x", "missing or malformed local part (expected word or \"<\")"},
+        {"a b@c", "missing or malformed local part (expected word or \"<\")"},
+        {"a;b", "malformed address: ;b may not follow a"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct mailbox m;

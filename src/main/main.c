@@ -8,8 +8,11 @@
 #include "main/command.h"
 #include "main/reference.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
+
+enum { HEAP_SLACK = 1 << 20 };
 
 #define CONFIG_FILE "/etc/minim/minim.conf"
 
@@ -227,35 +230,54 @@ static const struct {
     [ACT_HELP] = {run_help, NO_ROOT},
 };
 
-int main(int argc, char **argv)
+/*
+ * Everything between the command line and the exit status. *own is the configuration that is left
+ * to be freed; a daemon sees to its own, since it may have read another meanwhile.
+ */
+static int command_main(struct command *c, int argc, char **argv, struct config **own)
 {
-    struct command c = {.pool = pool_new("command line")};
-    priv_init();
-    if (!command_parse(&c, argc, argv)) {
+    if (!command_parse(c, argc, argv)) {
         return 1;
     }
-    if (c.action == ACT_HELP || c.action == ACT_REFERENCE) {
-        return actions[c.action].run(&c, NULL);
+    if (c->action == ACT_HELP || c->action == ACT_REFERENCE) {
+        return actions[c->action].run(c, NULL);
     }
-    if (c.source.files.n == 0 && access(CONFIG_FILE, F_OK) == 0) {
-        vec_push(&c.source.files, (void *)(uintptr_t)CONFIG_FILE);
+    if (c->source.files.n == 0 && access(CONFIG_FILE, F_OK) == 0) {
+        vec_push(&c->source.files, (void *)(uintptr_t)CONFIG_FILE);
     }
-    if (c.action == ACT_VERSION) {
-        run_version(&c, NULL);
+    if (c->action == ACT_VERSION) {
+        run_version(c, NULL);
     }
-    const struct config *conf = config_read(&c.source);
+    struct config *conf = config_read(&c->source);
     if (!conf) {
-        return refuse(&c.source);
+        return refuse(&c->source);
     }
-    if (!caller_judge(&c, conf)) {
+    *own = c->action == ACT_DAEMON ? NULL : conf;
+    if (!caller_judge(c, conf)) {
         return 1;
     }
     config_apply(conf);
-    if (c.verbose && !debug_enabled()) {
+    if (c->verbose && !debug_enabled()) {
         log_to_stderr(LOG_STDERR_COPY);
     }
-    if (actions[c.action].needs != ROOT && !become_worker(conf, actions[c.action].needs == HAND)) {
+    if (actions[c->action].needs != ROOT &&
+        !become_worker(conf, actions[c->action].needs == HAND)) {
         return 1;
     }
-    return actions[c.action].run ? actions[c.action].run(&c, conf) : 1;
+    return actions[c->action].run ? actions[c->action].run(c, conf) : 1;
+}
+
+int main(int argc, char **argv)
+{
+    /* Pools come and go with each message: the heap is not to shrink and grow in their time. */
+    mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
+    struct command c = {.pool = pool_new("command line")};
+    struct config *conf = NULL;
+    priv_init();
+    int status = command_main(&c, argc, argv, &conf);
+    if (conf) {
+        pool_free(&conf->pool);
+    }
+    pool_free(&c.pool);
+    return status;
 }

@@ -593,6 +593,7 @@ static int supervise(struct command *c, struct config *conf, int ready)
     while (round_of_work(&s)) {
     }
     remove_pid_file(&s);
+    pool_free(&s.conf->pool);
     return 0;
 }
 

@@ -65,6 +65,7 @@ struct core_settings {
     struct str timezone;
     struct idopt exim_user, exim_group;
     struct idlist never_users, trusted_users, trusted_groups, admin_groups;
+    struct idlist work_groups; /* of exim_user, if the process was started by root */
     struct str exim_path;
     int localhost_number; /* -1: unset */
     struct etext localhost_number_text;

@@ -6,6 +6,7 @@
 #include "core/core.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <netdb.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -135,12 +136,31 @@ static bool default_user(struct core_settings *s, struct opt_reader *r)
     return opt_error(r, "exim_user must be set: there is no user minim");
 }
 
+/* The groups of exim_user, so that workers need not look them up. */
+static void work_groups(struct core_settings *s, struct pool *pool)
+{
+    const struct passwd *p = s->exim_user.set ? getpwuid(s->exim_user.id) : NULL;
+    if (p && !s->exim_group.set) {
+        s->exim_group = (struct idopt){.set = true, .id = p->pw_gid};
+    }
+    gid_t groups[256];
+    int n = (int)ARRAY_LEN(groups);
+    if (!p || !priv_was_root() || getgrouplist(p->pw_name, s->exim_group.id, groups, &n) < 0) {
+        return;
+    }
+    s->work_groups.ids = pool_calloc(pool, (size_t)n, sizeof *s->work_groups.ids);
+    for (int i = 0; i < n; i++) {
+        s->work_groups.ids[s->work_groups.n++] = groups[i];
+    }
+}
+
 static bool finish(struct config *conf, struct opt_reader *r)
 {
     struct core_settings *s = conf->settings[ROOM_CORE];
     if (!default_user(s, r)) {
         return false;
     }
+    work_groups(s, conf->pool);
     if (str_unset(s->primary_hostname)) {
         s->primary_hostname = host_name(conf->pool);
     }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <unistd.h>
 
 static struct {
@@ -48,11 +47,7 @@ uint32_t priv_work_gid(const struct config *conf)
     if (!priv_was_root() || !s->exim_user.set) {
         return started.gid;
     }
-    if (s->exim_group.set) {
-        return s->exim_group.id;
-    }
-    const struct passwd *p = getpwuid(s->exim_user.id);
-    return p ? p->pw_gid : started.gid;
+    return s->exim_group.set ? s->exim_group.id : started.gid;
 }
 
 int priv_drop(const struct config *conf)
@@ -62,10 +57,10 @@ int priv_drop(const struct config *conf)
     }
     uid_t uid = priv_work_uid(conf);
     gid_t gid = priv_work_gid(conf);
+    const struct idlist *groups = &core_settings(conf)->work_groups;
     if (uid == 0) {
         return 0;
     }
-    const struct passwd *p = getpwuid(uid);
-    int groups = p ? initgroups(p->pw_name, gid) : setgroups(1, &gid);
-    return groups || setresgid(gid, gid, gid) || setresuid(uid, uid, uid) ? -1 : 0;
+    int failed = groups->n ? setgroups(groups->n, groups->ids) : setgroups(1, &gid);
+    return failed || setresgid(gid, gid, gid) || setresuid(uid, uid, uid) ? -1 : 0;
 }

@@ -231,6 +231,13 @@ struct stream_ops {
 /* A stream over descriptors (may be equal, out may be -1); it owns them. Memory from pool. */
 struct stream *stream_new(struct pool *pool, int in_fd, int out_fd);
 
+/*
+ * The same for a talk in short lines: small buffers, so that many can idle. They become large when
+ * they do not suffice, or beforehand by stream_bulk().
+ */
+struct stream *stream_new_small(struct pool *pool, int in_fd, int out_fd);
+void stream_bulk(struct stream *s);
+
 /* Seconds each following wait may take; 0 none. */
 void stream_timeout(struct stream *s, int seconds);
 

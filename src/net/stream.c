@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { IN_SIZE = 16384, OUT_SIZE = 16384 };
+enum { SMALL = 1024, LARGE = 16384 };
 
 struct plain {
     int in, out;
@@ -33,6 +33,9 @@ struct stream {
     int timeout_ms;
     int error; /* errno of the last failure */
     bool eof, failed;
+    struct pool *pool;
+    size_t want; /* size of the buffers that are to be */
+    size_t in_size, out_size;
     size_t in_at, in_end, out_len;
     char *in_buf, *out_buf;
 };
@@ -158,9 +161,42 @@ struct stream *stream_new(struct pool *pool, int in_fd, int out_fd)
     s->ops = &plain_ops;
     s->ctx = &s->plain;
     s->timeout_ms = -1;
-    s->in_buf = pool_alloc(pool, IN_SIZE);
-    s->out_buf = pool_alloc(pool, OUT_SIZE);
+    s->pool = pool;
+    s->want = LARGE;
     return s;
+}
+
+struct stream *stream_new_small(struct pool *pool, int in_fd, int out_fd)
+{
+    struct stream *s = stream_new(pool, in_fd, out_fd);
+    s->want = SMALL;
+    return s;
+}
+
+void stream_bulk(struct stream *s)
+{
+    s->want = LARGE;
+}
+
+/* Sees to buffers of the size wanted: that for input when it is empty. */
+static void in_buffer(struct stream *s)
+{
+    if (s->in_size < s->want && s->in_at == s->in_end) {
+        s->in_buf = pool_alloc(s->pool, s->want);
+        s->in_size = s->want;
+    }
+}
+
+static void out_buffer(struct stream *s)
+{
+    if (s->out_size < s->want) {
+        char *p = pool_alloc(s->pool, s->want);
+        if (s->out_len) {
+            memcpy(p, s->out_buf, s->out_len);
+        }
+        s->out_buf = p;
+        s->out_size = s->want;
+    }
 }
 
 void stream_timeout(struct stream *s, int seconds)
@@ -179,7 +215,8 @@ static bool fill(struct stream *s)
     if (s->eof || s->failed) {
         return false;
     }
-    ssize_t n = s->ops->read(s->ctx, s->in_buf + 1, IN_SIZE - 1, s->timeout_ms);
+    in_buffer(s);
+    ssize_t n = s->ops->read(s->ctx, s->in_buf + 1, s->in_size - 1, s->timeout_ms);
     if (n <= 0) {
         s->error = n < 0 ? errno : 0;
         s->eof = n == 0;
@@ -188,6 +225,9 @@ static bool fill(struct stream *s)
     }
     s->in_at = 1;
     s->in_end = 1 + (size_t)n;
+    if (s->in_end == s->in_size) {
+        s->want = LARGE; /* there is more than talk */
+    }
     return true;
 }
 
@@ -204,6 +244,7 @@ void stream_ungetc(struct stream *s, int c)
     if (c < 0) {
         return;
     }
+    in_buffer(s);
     if (s->in_at == 0) {
         if (s->in_end != 0) {
             BUG("no room to put a byte back");
@@ -270,10 +311,14 @@ bool stream_flush(struct stream *s)
 
 bool stream_write(struct stream *s, const char *p, size_t n)
 {
-    if (n > OUT_SIZE - s->out_len && !stream_flush(s)) {
+    if (n > s->out_size - s->out_len) {
+        s->want = s->out_size ? LARGE : s->want;
+        out_buffer(s);
+    }
+    if (n > s->out_size - s->out_len && !stream_flush(s)) {
         return false;
     }
-    if (n >= OUT_SIZE) {
+    if (n >= s->out_size) {
         return write_out(s, p, n);
     }
     if (n) {

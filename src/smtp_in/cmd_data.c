@@ -74,6 +74,7 @@ static enum conv_end lost_in_data(struct conv *c, struct receiver *r)
 /* Feeds the stream to the reader until it is done. False: the client is gone. */
 static bool read_data(struct conv *c, struct data_reader *d)
 {
+    stream_bulk(c->io);
     while (!d->done) {
         const char *p;
         size_t n;
@@ -390,6 +391,7 @@ enum conv_end cmd_data(struct conv *c, const struct smtp_line *l)
 /* Reads size bytes; into the reader unless it is NULL. False: the client is gone. */
 static bool read_chunk(struct conv *c, uint64_t size, struct data_reader *d)
 {
+    stream_bulk(c->io);
     while (size) {
         const char *p;
         size_t n;

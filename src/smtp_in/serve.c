@@ -102,7 +102,7 @@ void smtp_in_serve(const struct config *conf, const struct smtp_peer *peer)
     struct session *s = new_session(peer);
     conv_init(&c, conf, s);
     set_socket(c.set, peer->fd);
-    c.io = s->stream = stream_new(s->pool, peer->fd, peer->fd);
+    c.io = s->stream = stream_new_small(s->pool, peer->fd, peer->fd);
     if (!str_empty(s->host_address) && conv_accept(&c) == GO_ON) {
         conv_run(&c);
     }

@@ -275,7 +275,7 @@ static struct str get_caller(struct ectx *x, struct str name)
 GETTER(prdr_requested, STR("no"))
 GETTER(zero, STR("0"))
 GETTER(localhost_number, core_settings(x->conf)->localhost_number < 0
-                             ? STR_NONE
+                             ? STR("0")
                              : variable_number(x, core_settings(x->conf)->localhost_number))
 
 static struct str get_sender(struct ectx *x, struct str name)
@@ -305,7 +305,9 @@ static struct str get_protocol(struct ectx *x, struct str name)
 static struct str get_received_for(struct ectx *x, struct str name)
 {
     (void)name;
-    return x->msg && x->msg->recipient_count + x->msg->recipients_removed == 1 ? x->msg->recipients[0].address : STR_NONE;
+    return x->msg && x->msg->recipient_count + x->msg->recipients_removed == 1
+               ? x->msg->recipients[0].address
+               : STR_NONE;
 }
 
 /* All recipients where that tells nobody of the others: not while one of them is looked at. */
@@ -360,18 +362,44 @@ static struct str get_acl_narg(struct ectx *x, struct str name)
 
 /* ---- features that this version lacks ---- */
 
-/* Empty, as in Exim when the feature has not run; the numbers and answers it has from the start. */
+/* Empty, as in Exim when the feature has not run; or the value that it has then. */
 static struct str get_absent(struct ectx *x, struct str name)
 {
-    static const char *const zero[] = {
-        "mime_anomaly_level", "tls_bits",          "tls_certificate_verified",
-        "tls_in_bits",        "tls_in_ocsp",       "tls_in_certificate_verified",
-        "tls_in_resumption",  "tls_out_bits",      "tls_out_certificate_verified",
-        "tls_out_ocsp",       "tls_out_resumption"};
+    static const struct {
+        const char *name, *value;
+    } rows[] = {{"av_failed", "0"},
+                {"dkim_bodylength", "9999999999999"},
+                {"dkim_created", "0"},
+                {"dkim_expires", "9999999999999"},
+                {"dkim_key_granularity", "*"},
+                {"dkim_key_length", "0"},
+                {"dkim_key_nosubdomains", "0"},
+                {"dkim_key_srvtype", "*"},
+                {"dkim_key_testing", "0"},
+                {"mime_anomaly_level", "0"},
+                {"mime_content_size", "0"},
+                {"mime_is_coverletter", "0"},
+                {"mime_is_multipart", "0"},
+                {"mime_is_rfc822", "0"},
+                {"mime_part_count", "-1"},
+                {"sender_helo_dnssec", "no"},
+                {"spf_result_guessed", "no"},
+                {"tls_bits", "0"},
+                {"tls_certificate_verified", "0"},
+                {"tls_in_bits", "0"},
+                {"tls_in_certificate_verified", "0"},
+                {"tls_in_ocsp", "0"},
+                {"tls_in_resumption", "0"},
+                {"tls_out_bits", "0"},
+                {"tls_out_certificate_verified", "0"},
+                {"tls_out_dane", "no"},
+                {"tls_out_ocsp", "0"},
+                {"tls_out_resumption", "0"},
+                {"tls_out_tlsa_usage", "0"}};
     (void)x;
-    for (size_t i = 0; i < ARRAY_LEN(zero); i++) {
-        if (str_is(name, zero[i])) {
-            return STR("0");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (str_is(name, rows[i].name)) {
+            return str_c(rows[i].value);
         }
     }
     return STR_NONE;
@@ -483,6 +511,7 @@ const struct variable expand_variables[] = {
     {"interface_address", get_interface_address, "our address in the connection"},
     {"interface_port", get_interface_port, "our port in the connection"},
     SCOPED("item", "the item in hand of a list"),
+    ABSENT("ldap_dn"),
     {"load_average", get_load_average, "load of the system, times 1000"},
     {"local_part", get_local_part, "local part of the address in hand"},
     {"local_part_data", get_local_part_data, "what the match of the local part made"},

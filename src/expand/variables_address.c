@@ -33,9 +33,20 @@ DELIVERY(address_file, d->address_file)
 DELIVERY(address_pipe, d->address_pipe)
 DELIVERY(host, d->host ? d->host->name : STR_NONE)
 DELIVERY(host_address, d->host ? d->host->address : STR_NONE)
-DELIVERY(delivery_host_port, variable_number(x, d->host_port))
 DELIVERY(sending_ip_address, d->sending_ip)
-DELIVERY(sending_port, variable_number(x, d->sending_port))
+
+struct str get_delivery_host_port(struct ectx *x, struct str name)
+{
+    (void)name;
+    return variable_number(x, x->dlv ? x->dlv->host_port : 0);
+}
+
+/* -1 where there is no connection. */
+struct str get_sending_port(struct ectx *x, struct str name)
+{
+    (void)name;
+    return variable_number(x, x->dlv && !str_empty(x->dlv->sending_ip) ? x->dlv->sending_port : -1);
+}
 
 struct str get_affix(struct ectx *x, struct str name)
 {

@@ -10,8 +10,6 @@ CSTD     = -std=c17 -D_GNU_SOURCE
 WARN     = -Wall -Wextra -Wshadow -Werror -Wstrict-prototypes -Wmissing-prototypes -Wvla \
            -Wpointer-arith -Wwrite-strings
 HARDEN   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-# Names are bound at the start: a worker then dirties no page for it, and the tables are read-only.
-LINKER   = -pie -Wl,-z,relro,-z,now
 CFLAGS   ?= -O2 -g
 ALLFLAGS = $(CSTD) $(WARN) $(CFLAGS) -Isrc -MMD -MP
 # Symbols are bound at the start, once, and not again in each worker.

@@ -8,11 +8,8 @@
 #include "main/command.h"
 #include "main/reference.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
-
-enum { HEAP_SLACK = 1 << 20 };
 
 #define CONFIG_FILE "/etc/minim/minim.conf"
 
@@ -269,8 +266,6 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
 
 int main(int argc, char **argv)
 {
-    /* Pools come and go with each message: the heap is not to shrink and grow in their time. */
-    mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
     struct command c = {.pool = pool_new("command line")};
     struct config *conf = NULL;
     priv_init();

@@ -204,11 +204,11 @@ static enum verify_result rejected(struct talk *t, const char *why)
                                             STR_ARG(t->sent), STR_ARG(said)))
                      : remote_error(t);
     a->user_message =
-        t->is_sender ? str_fmt(pool, "Called:   %.*s\nSent:     %.*s\nResponse: %.*s",
-                               STR_ARG(t->host->address),
-                               STR_ARG(str_empty(t->sent) ? STR("QUIT") : t->sent),
-                               STR_ARG(t->reply.text))
-                     : str_fmt(pool, "Callout verification failed:\n%.*s", STR_ARG(t->reply.text));
+        t->is_sender
+            ? str_fmt(pool, "Called:   %.*s\nSent:     %.*s\nResponse: %.*s",
+                      STR_ARG(t->host->address),
+                      STR_ARG(str_empty(t->sent) ? STR("QUIT") : t->sent), STR_ARG(t->reply.text))
+            : str_fmt(pool, "Callout verification failed:\n%.*s", STR_ARG(t->reply.text));
     *(t->is_sender ? &note->sender_verify_failure : &note->recipient_verify_failure) = str_c(why);
     return VERIFY_FAIL;
 }
@@ -350,7 +350,7 @@ static enum verify_result try_hosts(struct talk *t, struct host *hosts)
         struct host *rest = h->next;
         struct str error;
         if (str_unset(h->address) &&
-            net_find_addresses(t->x->conf, t->x->pool, h, true, false, &error) != HF_FOUND) {
+            net_find_addresses(t->x->conf, t->x->pool, h, true, 0, &error) != HF_FOUND) {
             t->a->message = error;
             h->next = rest;
             continue;

@@ -243,7 +243,8 @@ static enum acl_test do_logwrite(struct acl_job *j, const struct acl_line *l, st
             where = LOG_MAIN;
         }
     }
-    text = str_printable(j->x->pool, str_ltrim(text), false);
+    text =
+        str_printable(j->x->pool, str_ltrim(text), !core_settings(j->x->conf)->print_topbitchars);
     log_msg(where, j->x->msg, "%.*s", STR_ARG(text));
     return TEST_OK;
 }

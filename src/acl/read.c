@@ -253,7 +253,8 @@ static void capture_error(struct opt_reader *r, const char *text)
     struct capture *c = r->closure;
     if (str_unset(c->error)) {
         struct str error = str_c(text);
-        c->error = str_dup(c->pool, str_from(error, str_starts(error, prefix) ? strlen(prefix) : 0));
+        c->error =
+            str_dup(c->pool, str_from(error, str_starts(error, prefix) ? strlen(prefix) : 0));
     }
 }
 

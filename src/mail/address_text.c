@@ -175,7 +175,8 @@ struct str mail_quote_phrase(struct pool *pool, struct str phrase)
         if (phrase.p[i] == '"') {
             uint32_t end = past_quotes(phrase, i);
             buf_adds(&b, str_sub(phrase, i, end - i));
-            buf_addz(&b, end == phrase.len && (end == i + 1 || phrase.p[end - 1] != '"') ? "\"" : "");
+            buf_addz(&b,
+                     end == phrase.len && (end == i + 1 || phrase.p[end - 1] != '"') ? "\"" : "");
             i = end;
             continue;
         }

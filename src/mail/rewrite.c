@@ -413,8 +413,7 @@ struct header *rewrite_header(struct ectx *x, const struct rewrite_rule *rules,
     }
     buf_adds(&job.out, str_from(job.body, job.copied));
     struct header *new_header = POOL_NEW(x->pool, struct header);
-    *new_header =
-        (struct header){.text = buf_str(&job.out), .type = h->type};
+    *new_header = (struct header){.text = buf_str(&job.out), .type = h->type};
     return new_header;
 }
 

@@ -126,7 +126,7 @@ void accept_ident(struct conv *c)
     if (timeout <= 0 || s->host_port <= 0 || !conv_host_in(c, &c->set->rfc1413_hosts)) {
         return;
     }
-    int fd = net_connect(s->interface_address, s->host_address, IDENT_PORT, timeout, false);
+    int fd = net_connect(s->interface_address, s->host_address, IDENT_PORT, timeout, 0);
     if (fd < 0) {
         if (errno == ETIMEDOUT && log_wants(LS_ident_timeout)) {
             log_write(LOG_MAIN, "ident connection to %.*s timed out", STR_ARG(s->host_address));
@@ -226,7 +226,7 @@ static enum conv_end greet(struct conv *c, struct acl_reply *r)
         size_t n;
         if (stream_peek(c->io, &p, &n)) {
             struct str who = conv_who(c, true),
-                       seen = str_printable(c->msg_pool, str_n(p, n > 150 ? 150 : n), false);
+                       seen = conv_printable(c, str_n(p, n > 150 ? 150 : n));
             log_write(
                 LOG_MAIN | LOG_REJECT,
                 "SMTP protocol synchronization error (input sent without waiting for greeting): rejected "

@@ -11,8 +11,7 @@ static enum conv_end bad_argument(struct conv *c, const char *hello, struct str 
 {
     reply(c, "501 Syntactically invalid %s argument(s)", hello);
     struct str who = conv_who(c, false);
-    struct str shown =
-        str_empty(arg) ? STR("(no argument given)") : str_printable(c->msg_pool, arg, false);
+    struct str shown = str_empty(arg) ? STR("(no argument given)") : conv_printable(c, arg);
     log_write(LOG_MAIN | LOG_REJECT,
               "rejected %s from %.*s: syntactically invalid argument(s): %.*s", hello, STR_ARG(who),
               STR_ARG(shown));
@@ -58,7 +57,7 @@ static void greet(struct conv *c, struct acl_reply *r, struct buf *out)
     reply_code(c->msg_pool, &code, &r->user, NULL, true);
     ptrdiff_t nl = str_any_in(r->user, "\r\n") ? 0 : -1;
     if (nl == 0) {
-        struct str shown = str_printable(c->msg_pool, r->user, false);
+        struct str shown = conv_printable(c, r->user);
         log_write(LOG_MAIN | LOG_PANIC,
                   "EHLO/HELO response must not contain newlines: message truncated: %.*s%.*s",
                   STR_ARG(code), STR_ARG(shown));

@@ -236,6 +236,9 @@ struct str conv_name(struct conv *c);
 /* Logs a transaction that came to nothing (log selector smtp_incomplete_transaction). */
 void conv_incomplete(struct conv *c, const char *what);
 
+/* What the client sent, as log lines show it. */
+struct str conv_printable(struct conv *c, struct str s);
+
 /* True if the client may give an address without a domain. */
 bool conv_unqualified_ok(struct conv *c, bool recipient);
 
@@ -292,7 +295,7 @@ struct receiver {
     struct str message_id, subject;           /* for the log line */
     bool message_id_created;                  /* the message came without one */
     struct header *received;                  /* the placeholder of our Received: line */
-    struct str arrival; /* text of the "<=" line; unset before it is made */
+    struct str arrival;                       /* text of the "<=" line; unset before it is made */
     enum queue_how how;                       /* what to do once the sender has been answered */
     bool chunked;                             /* it came by BDAT */
     bool sender_forced, name_forced, trusted; /* local: -f, -F were given; the caller is trusted */

@@ -176,8 +176,7 @@ bool reply_count_error(struct conv *c)
     if (++c->sess->synprot_errors <= c->set->smtp_max_synprot_errors) {
         return false;
     }
-    struct str who = conv_who(c, false), cmd = str_printable(c->msg_pool, c->cmd, false),
-               had = conv_history(c);
+    struct str who = conv_who(c, false), cmd = conv_printable(c, c->cmd), had = conv_history(c);
     log_write(LOG_MAIN | LOG_REJECT,
               "SMTP call from %.*s dropped: too many syntax or protocol errors (last command was "
               "\"%.*s\", %.*s)",
@@ -189,7 +188,7 @@ bool reply_count_error(struct conv *c)
 enum conv_end reply_error(struct conv *c, bool protocol, int code, struct str data,
                           const char *text)
 {
-    struct str who = conv_who(c, true), cmd = str_printable(c->msg_pool, c->cmd, false);
+    struct str who = conv_who(c, true), cmd = conv_printable(c, c->cmd);
     if (log_wants(protocol ? LS_smtp_protocol_error : LS_smtp_syntax_error)) {
         log_write(LOG_MAIN, "SMTP %s error in \"%.*s\" %.*s %s", protocol ? "protocol" : "syntax",
                   STR_ARG(cmd), STR_ARG(who), text);

@@ -60,6 +60,11 @@ void conv_free(struct conv *c)
     lookup_tidy();
 }
 
+struct str conv_printable(struct conv *c, struct str s)
+{
+    return str_printable(c->msg_pool, s, !core_settings(c->conf)->print_topbitchars);
+}
+
 bool conv_unqualified_ok(struct conv *c, bool recipient)
 {
     const struct smtp_in_settings *set = c->set;
@@ -121,9 +126,8 @@ void conv_incomplete(struct conv *c, const char *what)
     }
     struct str who = conv_who(c, true),
                sender = str_unset(m->raw_sender) ? m->sender : m->raw_sender;
-    log_write(LOG_MAIN, "%.*s incomplete transaction (%s) from <%.*s>%s%.*s",
-              STR_ARG(who), what, STR_ARG(sender), m->recipient_count ? " for " : "",
-              STR_ARG(m->raw_recipients));
+    log_write(LOG_MAIN, "%.*s incomplete transaction (%s) from <%.*s>%s%.*s", STR_ARG(who), what,
+              STR_ARG(sender), m->recipient_count ? " for " : "", STR_ARG(m->raw_recipients));
 }
 
 void conv_notquit(struct conv *c, const char *reason, const char *code, const char *text)
@@ -216,12 +220,11 @@ static bool unsynchronized(struct conv *c, enum smtp_cmd cmd)
 
 static enum conv_end sync_error(struct conv *c)
 {
-    struct str who = conv_who(c, true), cmd = str_printable(c->msg_pool, c->cmd, false),
-               next = STR("");
+    struct str who = conv_who(c, true), cmd = conv_printable(c, c->cmd), next = STR("");
     const char *p;
     size_t n;
     if (stream_buffered(c->io) && stream_peek(c->io, &p, &n)) {
-        next = str_printable(c->msg_pool, str_n(p, n > 150 ? 150 : n), false);
+        next = conv_printable(c, str_n(p, n > 150 ? 150 : n));
     }
     struct str seen = STR("");
     if (c->sess->pipelining_advertised || c->ehlo) {
@@ -356,7 +359,7 @@ static enum conv_end unknown_command(struct conv *c)
     if (c->sess->unknown_commands++ < c->set->smtp_max_unknown_commands) {
         return reply_error(c, false, 500, STR_NONE, "unrecognized command");
     }
-    struct str cmd = str_printable(c->msg_pool, c->cmd, false), who = conv_who(c, true);
+    struct str cmd = conv_printable(c, c->cmd), who = conv_who(c, true);
     if (log_wants(LS_smtp_syntax_error)) {
         log_write(LOG_MAIN, "SMTP syntax error in \"%.*s\" %.*s unrecognized command", STR_ARG(cmd),
                   STR_ARG(who));
@@ -405,7 +408,7 @@ enum conv_end conv_command(struct conv *c, const struct smtp_line *l)
     }
     c->mail_refused = c->mail_refused && l->cmd == CMD_RCPT;
     if (too_many_nonmail(c, l->cmd)) {
-        struct str who = conv_who(c, false), cmd = str_printable(c->msg_pool, c->cmd, false);
+        struct str who = conv_who(c, false), cmd = conv_printable(c, c->cmd);
         conv_incomplete(c, "too many non-mail commands");
         log_write(LOG_MAIN | LOG_REJECT,
                   "SMTP call from %.*s dropped: too many nonmail commands (last was \"%.*s\")",

@@ -97,9 +97,9 @@ static int run_smtp(const struct config *conf, const struct submission *sub)
 void batch_failed(struct conv *c, struct str answer)
 {
     struct str cmd = str_printable(c->msg_pool, c->cmd, false);
-    struct str out =
-        str_fmt(c->msg_pool, "%.*s\nTransaction started in line %d\nError detected in line %d\n%.*s\n",
-                STR_ARG(answer), c->batch_start, c->lines, STR_ARG(cmd));
+    struct str out = str_fmt(
+        c->msg_pool, "%.*s\nTransaction started in line %d\nError detected in line %d\n%.*s\n",
+        STR_ARG(answer), c->batch_start, c->lines, STR_ARG(cmd));
     struct str err = str_fmt(
         c->msg_pool,
         "An error was detected while processing a file of BSMTP input.\nThe error message was:\n\n"
@@ -167,7 +167,7 @@ struct plain {
     struct ectx x;
     struct stream *in;
     struct receiver r;
-    int failure; /* exit status for a message that was refused */
+    int failure;             /* exit status for a message that was refused */
     struct str bad_argument; /* an address that is none, and why; unset: all are good */
 };
 
@@ -304,12 +304,14 @@ static bool refused_size(struct plain *p, int *status)
             r->header_too_big ? "ridiculously long message header" : "overlong message header line";
         log_write(LOG_MAIN, "%s received from %.*s (more than %d characters): message abandoned",
                   what, STR_ARG(who), max);
-        *status = refuse(p, MOAN_TECHNICAL, STR(""),
-                         str_fmt(pool,
-                                 r->header_too_big
-                                     ? "message header longer than %d characters received: message not accepted"
-                                     : "message header line longer than %d characters received: message not accepted",
-                                 max));
+        *status = refuse(
+            p, MOAN_TECHNICAL, STR(""),
+            str_fmt(
+                pool,
+                r->header_too_big
+                    ? "message header longer than %d characters received: message not accepted"
+                    : "message header line longer than %d characters received: message not accepted",
+                max));
     } else if (r->too_big) {
         long long size = (long long)r->size_limit + 1; /* no more was looked at */
         fixup_headers(r);
@@ -323,7 +325,8 @@ static bool refused_size(struct plain *p, int *status)
         log_msg(LOG_MAIN, p->msg,
                 "Message abandoned: Spool write error (%m) while receiving message from %.*s",
                 STR_ARG(who));
-        *status = refuse(p, MOAN_TECHNICAL, STR("message rejected: "), str_fmt(pool, "Spool write error (%m)"));
+        *status = refuse(p, MOAN_TECHNICAL, STR("message rejected: "),
+                         str_fmt(pool, "Spool write error (%m)"));
     } else {
         return false;
     }
@@ -365,8 +368,9 @@ static bool extract(struct plain *p, const struct strvec *args, int *status)
               bad ? "bad addresses found in headers" : "no recipients found in headers");
     fixup_headers(&p->r);
     if (!bad) {
-        *status = refuse(p, MOAN_NO_RECIPIENTS,
-                         p->msg->recipients_removed ? errors : STR("no recipients in message"), STR(""));
+        *status =
+            refuse(p, MOAN_NO_RECIPIENTS,
+                   p->msg->recipients_removed ? errors : STR("no recipients in message"), STR(""));
         return false;
     }
     *status = refuse(p, any ? MOAN_SOME_ADDRESSES : MOAN_ADDRESSES, STR("invalid address:"),

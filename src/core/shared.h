@@ -184,9 +184,9 @@ struct address {
     enum outcome outcome;
     int basic_errno; /* errno, or an ERRNO_… of queue/ */
     int more_errno;
-    struct str message;        /* for the log and the bounce */
-    bool pass_message;         /* a transport's message may be told the sender */
-    struct str user_message;   /* for the SMTP reply in verification, and what reports say instead */
+    struct str message;      /* for the log and the bounce */
+    bool pass_message;       /* a transport's message may be told the sender */
+    struct str user_message; /* for the SMTP reply in verification, and what reports say instead */
     struct str special_action; /* freeze and the like */
     struct host *host_used;
     int host_used_port;
@@ -201,6 +201,7 @@ struct address {
     bool pipelining_used, chunking_used, continued; /* of the SMTP conversation */
     bool return_output;    /* a pipe's `output` goes back to the sender, whatever the outcome */
     struct str output;     /* what a command wrote (return_output and kin), tainted */
+    bool dsn_lasthop;      /* the router does not want that */
     bool dsn_relayed;      /* the next host took over the duty to report (RFC 3461) */
     struct timespec tried; /* when the delivery was begun and when it ended */
     struct timespec ended;
@@ -275,7 +276,7 @@ struct message {
     /* -- while one is being received -- */
     int rcpt_count, rcpt_fail_count, rcpt_defer_count, recipients_discarded;
     size_t recipients_removed; /* -t: addresses in header lines that arguments took away */
-    struct str fake_reply; /* text for control = fakereject / fakedefer */
+    struct str fake_reply;     /* text for control = fakereject / fakedefer */
     enum { FAKE_NONE, FAKE_DEFER, FAKE_REJECT } fake;
     struct str submission_domain, submission_name;
     bool submission, sender_retain, freeze_requested, freeze_no_tell, deliver_queue;
@@ -305,7 +306,7 @@ struct session {
     struct strvec host_aliases;
     bool host_lookup_done, host_lookup_failed, host_lookup_deferred;
     struct str host_lookup_why; /* of a failed lookup, as it stands in brackets in log lines */
-    struct str helo_name; /* argument of HELO or EHLO */
+    struct str helo_name;       /* argument of HELO or EHLO */
     bool helo_verified, helo_checked, esmtp, local, batched, starttls_used, tls_on_connect;
     bool sender_host_unknown, host_checking, notsocket;
     struct str ident; /* caller's login for local, RFC 1413 otherwise */
@@ -392,7 +393,7 @@ struct delivery {
     bool continued;         /* over a connection that an earlier delivery made */
     bool retry_with_ip;     /* the transport's retry_include_ip_address */
     struct str address_file, address_pipe;
-    struct str rcpt_list; /* $recipients for a pipe */
+    struct str rcpt_list;                 /* $recipients for a pipe */
     struct str inode, mailstore_basename; /* while appendfile expands names of files */
 };
 
@@ -416,8 +417,8 @@ struct ectx {
     bool testing;     /* -be, -bt, -bv, -bh: say what would be done */
     bool verifying, verifying_sender, expn;
     bool queue_running; /* a queue run delivers */
-    int depth; /* nesting of ACLs and expansions, bounded */
-    int runrc; /* $runrc: exit status of the last ${run */
+    int depth;          /* nesting of ACLs and expansions, bounded */
+    int runrc;          /* $runrc: exit status of the last ${run */
 };
 
 /* A variable: one row beside the code that knows its value. Name ends in '*' for a prefix row. */

@@ -85,14 +85,14 @@ static int connect_inet(struct ectx *x, const struct request *r)
     if (ip_parse(host, &ip)) {
         h.address = host;
     } else {
-        enum host_find f = net_find_addresses(x->conf, x->pool, &h, true, false, &error);
+        enum host_find f = net_find_addresses(x->conf, x->pool, &h, true, 0, &error);
         if (f != HF_FOUND && f != HF_FOUND_LOCAL) {
             eval_fail(x, "no IP address found for host %.*s", STR_ARG(host));
             return -1;
         }
     }
     for (const struct host *each = &h; each && fd < 0; each = each->next) {
-        fd = net_connect(STR_NONE, each->address, number, r->timeout, false);
+        fd = net_connect(STR_NONE, each->address, number, r->timeout, 0);
     }
     if (fd < 0) {
         eval_fail(x, "failed to connect to any address for %.*s: %s", STR_ARG(host),
@@ -114,7 +114,7 @@ static int connect_server(struct ectx *x, const struct request *r)
     int fd = -1;
     errno = ENOENT;
     if (str_starts(r->name, "/")) {
-        fd = net_connect(STR_NONE, r->name, 0, r->timeout, false);
+        fd = net_connect(STR_NONE, r->name, 0, r->timeout, 0);
     }
     if (fd < 0) {
         eval_fail(x, "failed to connect to socket %.*s: %s", STR_ARG(r->name), strerror(errno));

@@ -80,7 +80,7 @@ static bool mx_is_ours(struct match_state *st, struct str name, struct str ignor
     struct host h = {.name = name, .port = PORT_NONE, .mx = MX_NONE};
     struct str error;
     bool ours = false;
-    enum host_find r = net_find_addresses(st->x->conf, st->x->pool, &h, false, false, &error);
+    enum host_find r = net_find_addresses(st->x->conf, st->x->pool, &h, false, 0, &error);
     *counts = false;
     if (r != HF_FOUND && r != HF_FOUND_LOCAL) {
         return false;

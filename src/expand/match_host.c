@@ -102,7 +102,7 @@ static enum match by_name(struct match_state *st, const struct mitem *it)
     if (st->ip_only) {
         return match_why(st, MATCH_ERROR, "cannot match host name in match_ip list");
     }
-    switch (net_find_addresses(st->x->conf, st->x->pool, &h, true, false, &error)) {
+    switch (net_find_addresses(st->x->conf, st->x->pool, &h, true, 0, &error)) {
     case HF_FOUND:
     case HF_FOUND_LOCAL: break;
     case HF_AGAIN:

@@ -79,7 +79,7 @@ static bool wait_connected(int fd, int64_t deadline)
     }
 }
 
-static bool connect_fd(int fd, const struct sock_addr *to, int timeout)
+static bool connect_fd(int fd, const struct sock_addr *to, int timeout, bool fast)
 {
     int64_t deadline = timeout > 0 ? time_monotonic_ms() + (int64_t)timeout * 1000 : -1;
     if (fd_nonblock(fd, true) < 0) {
@@ -87,6 +87,12 @@ static bool connect_fd(int fd, const struct sock_addr *to, int timeout)
     }
     if (connect(fd, &to->u.any, to->len) < 0) {
         if ((errno != EINPROGRESS && errno != EINTR) || !wait_connected(fd, deadline)) {
+            return false;
+        }
+    } else if (fast) {
+        /* with a cookie the kernel holds the SYN back for data; the server speaks first: none */
+        ssize_t put = send(fd, "", 0, MSG_NOSIGNAL);
+        if ((put < 0 && errno != EINPROGRESS) || !wait_connected(fd, deadline)) {
             return false;
         }
     }
@@ -125,7 +131,7 @@ static void set_option(int fd, int level, int name)
     setsockopt(fd, level, name, &on, sizeof on);
 }
 
-int net_connect(struct str interface, struct str address, int port, int timeout, bool keepalive)
+int net_connect(struct str interface, struct str address, int port, int timeout, unsigned how)
 {
     struct sock_addr to;
     struct ip ip = {0};
@@ -146,14 +152,17 @@ int net_connect(struct str interface, struct str address, int port, int timeout,
     if (ip.family) {
         /* Replies and commands are flushed as a whole, so waiting to gather more only delays. */
         set_option(fd, IPPROTO_TCP, TCP_NODELAY);
-        if (keepalive) {
+        if (how & NET_KEEPALIVE) {
             set_option(fd, SOL_SOCKET, SO_KEEPALIVE);
+        }
+        if (how & NET_FASTOPEN) {
+            set_option(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT);
         }
         if (!bind_from(fd, interface, ip.family)) {
             return result(fd, false);
         }
     }
-    return result(fd, connect_fd(fd, &to, timeout));
+    return result(fd, connect_fd(fd, &to, timeout, how & NET_FASTOPEN && ip.family));
 }
 
 int net_listen(const struct ip *ip, int port, int backlog)

@@ -198,9 +198,13 @@ static enum host_find find_by_name(const struct config *conf, struct pool *pool,
 }
 
 static enum host_find find_by_dns(const struct config *conf, struct pool *pool, struct host *h,
-                                  bool dnssec, struct str *error)
+                                  unsigned how, struct str *error)
 {
-    const struct host_find_opts opts = {.a = true, .dnssec_request = dnssec};
+    const struct host_find_opts opts = {.a = true,
+                                        .dnssec_request = how & FIND_DNSSEC,
+                                        .dnssec_require = how & FIND_DNSSEC_REQUIRE,
+                                        .qualify_single = how & FIND_QUALIFY_SINGLE,
+                                        .search_parents = how & FIND_SEARCH_PARENTS};
     enum host_find r = dns_set_address(conf, pool, h, &opts, false, NULL);
     if (r != HF_FOUND) {
         *error = str_fmt(pool, "DNS lookup of %.*s failed%s", STR_ARG(h->name),
@@ -210,7 +214,7 @@ static enum host_find find_by_dns(const struct config *conf, struct pool *pool, 
 }
 
 enum host_find net_find_addresses(const struct config *conf, struct pool *pool, struct host *h,
-                                  bool byname, bool dnssec, struct str *error)
+                                  bool byname, unsigned how, struct str *error)
 {
     struct host *after = h->next;
     struct ip ip;
@@ -219,7 +223,7 @@ enum host_find net_find_addresses(const struct config *conf, struct pool *pool, 
     if (ip_parse(h->name, &ip)) {
         h->address = h->name;
     } else {
-        r = byname ? find_by_name(conf, pool, h, error) : find_by_dns(conf, pool, h, dnssec, error);
+        r = byname ? find_by_name(conf, pool, h, error) : find_by_dns(conf, pool, h, how, error);
     }
     for (struct host *each = h; r == HF_FOUND && each != after; each = each->next) {
         if (net_host_is_local(conf, pool, each)) {

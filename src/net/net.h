@@ -182,12 +182,20 @@ enum host_find dns_find_hosts(const struct config *conf, struct pool *pool, stru
                               const struct host_find_opts *opts, struct host **hosts,
                               struct str *fully_qualified, struct str *error);
 
+/* How net_find_addresses() asks DNS. */
+enum {
+    FIND_DNSSEC = 1, /* ask for authenticated answers */
+    FIND_DNSSEC_REQUIRE = 2,
+    FIND_QUALIFY_SINGLE = 4,
+    FIND_SEARCH_PARENTS = 8
+};
+
 /*
  * Addresses of a host name, by DNS or (/etc/hosts first) when byname is set: the first is put into
  * h, others into hosts linked between it and its next. HF_FOUND_LOCAL if one of them is ours.
  */
 enum host_find net_find_addresses(const struct config *conf, struct pool *pool, struct host *h,
-                                  bool byname, bool dnssec, struct str *error);
+                                  bool byname, unsigned how, struct str *error);
 
 /*
  * Reverse look-up with forward check, as $sender_host_name wants it; aliases are added to *aliases.
@@ -199,12 +207,15 @@ enum host_find net_host_name(const struct config *conf, struct pool *pool, struc
 
 /* ---- sockets ---- */
 
+/* What else net_connect() is to do: keep-alive packets; TCP Fast Open (RFC 7413), a hint. */
+enum { NET_KEEPALIVE = 1, NET_FASTOPEN = 2 };
+
 /*
  * Connects, from `interface` (unset: any) to address:port, within timeout seconds (0: the
  * system's). address starting with '/' is a Unix socket. Returns the descriptor (close-on-exec)
  * or -1 with errno (ETIMEDOUT).
  */
-int net_connect(struct str interface, struct str address, int port, int timeout, bool keepalive);
+int net_connect(struct str interface, struct str address, int port, int timeout, unsigned how);
 
 /* A listening socket. IPv6 sockets are v6-only. -1 with errno. */
 int net_listen(const struct ip *ip, int port, int backlog);

@@ -142,11 +142,11 @@ TEST(connect_and_listen)
     int l = net_listen(&ip, 0, 5);
     CHECK(l >= 0 && net_sock_name(unit_pool(), l, false, &addr, &port));
     CHECK_STR(addr, "127.0.0.1");
-    int c = net_connect(STR("127.0.0.1"), STR("127.0.0.1"), port, 5, true);
+    int c = net_connect(STR("127.0.0.1"), STR("127.0.0.1"), port, 5, NET_KEEPALIVE | NET_FASTOPEN);
     CHECK(c >= 0 && net_sock_name(unit_pool(), c, true, &addr, &peer_port) && peer_port == port);
     close(c);
     close(l);
-    CHECK(net_connect(STR_NONE, STR("127.0.0.1"), port, 5, false) < 0 && errno == ECONNREFUSED);
-    CHECK(net_connect(STR_NONE, STR("not an address"), port, 5, false) < 0 && errno == EINVAL);
-    CHECK(net_connect(STR_NONE, str_taint(STR("/tmp/socket")), 0, 5, false) < 0 && errno == EPERM);
+    CHECK(net_connect(STR_NONE, STR("127.0.0.1"), port, 5, 0) < 0 && errno == ECONNREFUSED);
+    CHECK(net_connect(STR_NONE, STR("not an address"), port, 5, 0) < 0 && errno == EINVAL);
+    CHECK(net_connect(STR_NONE, str_taint(STR("/tmp/socket")), 0, 5, 0) < 0 && errno == EPERM);
 }

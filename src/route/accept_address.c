@@ -312,6 +312,7 @@ enum route_result route_accept(struct route_job *job, const struct router *r, st
         return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
     }
     a->transport = transport;
+    a->dsn_lasthop = r->dsn_lasthop;
     if (!a->fallback_hosts && !str_unset(r->fallback_text)) {
         a->fallback_hosts = route_host_list(job->x->pool, r->fallback_text, false);
     }

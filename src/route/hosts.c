@@ -155,13 +155,16 @@ static void order_families(struct host **at, const struct host *end, bool only)
 static enum host_find find_addresses(struct ectx *x, const struct host_search *s, struct host *h)
 {
     struct str error;
-    bool dnssec = route_domain_in(x, &s->router->dnssec_request_domains, h->name);
+    unsigned how =
+        (route_domain_in(x, &s->router->dnssec_request_domains, h->name) ? FIND_DNSSEC : 0u) |
+        (route_domain_in(x, &s->router->dnssec_require_domains, h->name) ? FIND_DNSSEC_REQUIRE
+                                                                         : 0u);
     if (s->method == FIND_BYNAME) {
-        return net_find_addresses(x->conf, x->pool, h, true, false, &error);
+        return net_find_addresses(x->conf, x->pool, h, true, 0, &error);
     }
-    enum host_find result = net_find_addresses(x->conf, x->pool, h, false, dnssec, &error);
+    enum host_find result = net_find_addresses(x->conf, x->pool, h, false, how, &error);
     if (result == HF_FAILED && s->method == FIND_DEFAULT) {
-        result = net_find_addresses(x->conf, x->pool, h, true, false, &error);
+        result = net_find_addresses(x->conf, x->pool, h, true, 0, &error);
     }
     return result;
 }

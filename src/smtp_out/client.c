@@ -31,9 +31,11 @@ static const struct {
     const char *name;
     enum smtp_ext bit;
 } extensions[] = {
-    {"SIZE", EXT_SIZE},         {"PIPELINING", EXT_PIPELINING}, {"8BITMIME", EXT_8BITMIME},
-    {"CHUNKING", EXT_CHUNKING}, {"DSN", EXT_DSN},               {"STARTTLS", EXT_STARTTLS},
-    {"AUTH", EXT_AUTH},         {"SMTPUTF8", EXT_SMTPUTF8},     {"PRDR", EXT_PRDR},
+    {"SIZE", EXT_SIZE},         {"PIPELINING", EXT_PIPELINING},
+    {"8BITMIME", EXT_8BITMIME}, {"CHUNKING", EXT_CHUNKING},
+    {"DSN", EXT_DSN},           {"STARTTLS", EXT_STARTTLS},
+    {"AUTH", EXT_AUTH},         {"SMTPUTF8", EXT_SMTPUTF8},
+    {"PRDR", EXT_PRDR},
 };
 
 unsigned smtp_client_exts(const struct smtp_client *c)
@@ -185,7 +187,8 @@ static int dial(struct smtp_client *c)
     const struct smtp_client_opts *o = &c->opts;
     struct str address = str_dup(c->pool, o->host->address);
     address.tainted = false;
-    return net_connect(o->interface, address, o->port, o->connect_timeout, o->keepalive);
+    unsigned how = (o->keepalive ? NET_KEEPALIVE : 0u) | (o->fastopen ? NET_FASTOPEN : 0u);
+    return net_connect(o->interface, address, o->port, o->connect_timeout, how);
 }
 
 enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_opts *o,
@@ -235,8 +238,7 @@ struct str smtp_client_error(struct smtp_client *c, struct pool *pool, enum smtp
     case SMTP_TEMP:
         return str_fmt(pool, "SMTP error from remote mail server after %s: %.*s", stage,
                        STR_ARG(r->text));
-    case SMTP_TIMEOUT:
-        return str_fmt(pool, "SMTP timeout after %s", stage);
+    case SMTP_TIMEOUT: return str_fmt(pool, "SMTP timeout after %s", stage);
     case SMTP_CLOSED:
         return str_fmt(pool, "Remote host closed connection in response to %s", stage);
     case SMTP_SYNC:

@@ -35,7 +35,7 @@ struct smtp_client_opts {
     int port;
     struct str interface, helo;
     int connect_timeout, command_timeout, data_timeout, final_timeout;
-    bool lmtp, keepalive, avoid_esmtp, avoid_pipelining, avoid_chunking;
+    bool lmtp, keepalive, fastopen, avoid_esmtp, avoid_pipelining, avoid_chunking;
 };
 
 /* Connects, reads the banner, says EHLO (HELO if refused; LHLO). *error tells a failure in Exim's words. */

@@ -91,6 +91,7 @@ void plan_execute(struct ectx *x, struct delivery *d, struct plan *p, struct pla
 void hand_local(struct ectx *x, struct delivery *d)
 {
     struct host *saved = d->host;
+    transport_note(x, d);
     d->host = d->addrs->hosts; /* $host, from routers that name hosts for local transports */
     d->transport->driver->deliver(x, d);
     d->host = saved;

@@ -106,6 +106,20 @@ const struct option transport_options[] = {
     {0},
 };
 
+void transport_note(struct ectx *x, const struct delivery *d)
+{
+    const struct etext *e = &d->transport->debug_print;
+    struct str s;
+    if (str_unset(e->text) || !debug_enabled()) {
+        return;
+    }
+    if (expand_option(x, e, &s)) {
+        debug("%.*s", STR_ARG(str_rtrim(s)));
+    } else {
+        debug("failed to expand debug_print \"%.*s\": %.*s", STR_ARG(e->text), STR_ARG(x->error));
+    }
+}
+
 /* ---- checks ---- */
 
 static bool link_transport(struct config *conf, struct opt_reader *r, struct transport *t)

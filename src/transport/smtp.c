@@ -230,6 +230,16 @@ static bool own_address(struct ectx *x, struct delivery *d, const struct smtp_op
     return true;
 }
 
+/* How DNS is asked for a host of the transport's own. */
+static unsigned how_to_find(struct ectx *x, const struct smtp_options *o, const struct host *h)
+{
+    bool ask = match_domain(x, &o->dnssec_request_domains, h->name, NULL) == MATCH_YES;
+    bool insist = match_domain(x, &o->dnssec_require_domains, h->name, NULL) == MATCH_YES;
+    return (ask ? FIND_DNSSEC : 0u) | (insist ? FIND_DNSSEC_REQUIRE : 0u) |
+           (o->dns_qualify_single ? FIND_QUALIFY_SINGLE : 0u) |
+           (o->dns_search_parents ? FIND_SEARCH_PARENTS : 0u);
+}
+
 /* Fills in a host's address; more of them are linked behind it. False: the host is of no use. */
 static bool resolve(struct ectx *x, struct delivery *d, const struct smtp_options *o,
                     struct host *h)
@@ -238,8 +248,8 @@ static bool resolve(struct ectx *x, struct delivery *d, const struct smtp_option
     struct ip ip;
     enum host_find found = HF_FOUND;
     if (str_unset(h->address)) {
-        bool dnssec = match_domain(x, &o->dnssec_request_domains, h->name, NULL) == MATCH_YES;
-        found = net_find_addresses(x->conf, x->pool, h, o->gethostbyname, dnssec, &error);
+        found =
+            net_find_addresses(x->conf, x->pool, h, o->gethostbyname, how_to_find(x, o, h), &error);
     } else if (ip_parse(h->address, &ip) && !o->allow_localhost &&
                str_unset(d->addrs->self_hostname) && !d->addrs->hosts &&
                net_is_local(x->conf, x->pool, &ip)) {
@@ -270,7 +280,9 @@ static bool resolve(struct ectx *x, struct delivery *d, const struct smtp_option
 /* Counts over the hosts of one delivery. */
 struct tries {
     int total, tried, waiting, expired;
+    bool unresolved;  /* a name could not be looked up */
     bool skipped_new; /* an expired host was not tried although the message is newer */
+    bool past_cutoff; /* hosts that have been failing for too long are tried all the same */
 };
 
 static bool retry_with_ip(struct ectx *x, const struct smtp_options *o)
@@ -287,7 +299,8 @@ static enum smtp_try one_host(struct ectx *x, struct delivery *d, const struct s
     d->host = h;
     d->host_port = h->port != PORT_NONE ? h->port : port;
     t->total++;
-    if (d->hooks && d->hooks->host_check && !d->hooks->host_check(d, h)) {
+    if (d->hooks && d->hooks->host_check && !d->hooks->host_check(d, h) &&
+        !(t->past_cutoff && h->status == HOST_UNUSABLE_EXPIRED)) {
         t->waiting += h->status != HOST_UNUSABLE_EXPIRED;
         t->expired += h->status == HOST_UNUSABLE_EXPIRED;
         return TRY_NEXT_HOST;
@@ -351,36 +364,41 @@ static void defer_pending(struct delivery *d)
     }
 }
 
-static void try_hosts(struct ectx *x, struct delivery *d, const struct smtp_options *o,
-                      struct host *hosts, int port)
+static void try_each(struct ectx *x, struct delivery *d, const struct smtp_options *o,
+                     struct host *hosts, int port, struct tries *t)
 {
-    struct tries t = {0};
-    struct host *last_tried = NULL;
-    bool unresolved = false;
     for (struct host *h = hosts; h && any_pending(d); h = h->next) {
-        if (t.tried >= o->hosts_max_try || t.total >= o->hosts_max_try_hardlimit) {
+        if (t->tried >= o->hosts_max_try || t->total >= o->hosts_max_try_hardlimit) {
             break;
         }
         forget_tries(d);
         if (!resolve(x, d, o, h)) {
-            unresolved = true;
+            t->unresolved = true;
             for (struct address *a = d->addrs; a && h->next; a = a->next) {
                 a->outcome = a->outcome == ADDR_DEFER ? ADDR_PENDING : a->outcome;
             }
             continue;
         }
-        enum smtp_try result = one_host(x, d, o, h, port, &t);
-        last_tried = t.tried ? h : last_tried;
-        if (result != TRY_NEXT_HOST) {
+        if (one_host(x, d, o, h, port, t) != TRY_NEXT_HOST) {
             break;
         }
+    }
+}
+
+static void try_hosts(struct ectx *x, struct delivery *d, const struct smtp_options *o,
+                      struct host *hosts, int port)
+{
+    struct tries t = {0};
+    try_each(x, d, o, hosts, port, &t);
+    if (!o->delay_after_cutoff && any_pending(d) && !t.tried && t.total && t.expired == t.total) {
+        t = (struct tries){.past_cutoff = true};
+        try_each(x, d, o, hosts, port, &t);
     }
     if (!any_pending(d)) {
         return;
     }
-    if (t.tried == 0 && !unresolved) {
-        none_tried(x, d, o, &t);
-    } else if (t.tried && t.expired == t.total && t.total > 0) {
+    bool all_expired = t.tried && t.total > 0 && t.expired == t.total;
+    if ((t.tried == 0 && !t.unresolved) || all_expired) {
         none_tried(x, d, o, &t);
     } else {
         defer_pending(d);
@@ -402,6 +420,7 @@ static void deliver(struct ectx *x, struct delivery *d)
 {
     const struct smtp_options *o = d->transport->opts;
     int port;
+    transport_note(x, d);
     for (struct address *a = d->addrs; a; a = a->next) {
         a->outcome = ADDR_PENDING;
         if (!a->fallback_set && !a->fallback_hosts && !str_empty(o->fallback_hosts)) {

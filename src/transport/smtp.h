@@ -7,9 +7,9 @@
 struct smtp_options {
     struct str protocol;
     struct etext hosts, helo_data, interface, port;
-    struct etext hosts_avoid_esmtp, hosts_avoid_pipelining, hosts_try_chunking, hosts_avoid_tls,
-        hosts_verify_avoid_tls, hosts_nopass_tls, hosts_noproxy_tls, dnssec_request_domains,
-        dnssec_require_domains, retry_include_ip_address;
+    struct etext hosts_avoid_esmtp, hosts_avoid_pipelining, hosts_try_chunking, hosts_try_fastopen,
+        hosts_avoid_tls, hosts_verify_avoid_tls, hosts_nopass_tls, hosts_noproxy_tls,
+        dnssec_request_domains, dnssec_require_domains, retry_include_ip_address;
     struct str fallback_hosts;
     int command_timeout, connect_timeout, data_timeout, final_timeout;
     int connection_max_messages, hosts_max_try, hosts_max_try_hardlimit, max_rcpt, size_addition,

@@ -150,7 +150,7 @@ static struct str dsn_rcpt(struct transaction *t, struct address *a)
                  {DSN_DELAY, "DELAY"}};
     struct pool *pool = t->x->pool;
     struct str s = STR("");
-    if (!(smtp_client_exts(t->c) & EXT_DSN)) {
+    if (!(smtp_client_exts(t->c) & EXT_DSN) || a->dsn_lasthop) {
         return s;
     }
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -546,6 +546,7 @@ static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const stru
         .final_timeout = o->final_timeout,
         .lmtp = o->lmtp,
         .keepalive = o->keepalive,
+        .fastopen = host_in(x, &o->hosts_try_fastopen, d->host),
         .avoid_esmtp = host_in(x, &o->hosts_avoid_esmtp, d->host),
         .avoid_pipelining = host_in(x, &o->hosts_avoid_pipelining, d->host),
         .avoid_chunking = o->lmtp || !host_in(x, &o->hosts_try_chunking, d->host),

@@ -51,14 +51,20 @@ bool transport_write_message(struct ectx *x, struct delivery *d, struct transpor
 /* Ends a connection that the smtp transport kept for a next delivery; nothing if there is none. */
 void smtp_close_kept(void);
 
+/* Prints debug_print when debugging; drivers that the hand does not run call it first. */
+void transport_note(struct ectx *x, const struct delivery *d);
+
 /*
- * The hand: a resident process with the supervisor's rights that writes mail, or runs a command,
- * as its recipient. hand_start() forks it before privileges are dropped and returns our end;
- * hand_local() runs a local transport for a delivery under d->uid/gid: in this process when the
- * rights are ours already, in a forked child when we are root, else through the hand.
+ * The hand (core/hand.h) is forked before privileges are dropped, and its socket is inherited by
+ * workers. hand_start() returns the socket, -1 with errno; hand_use() makes it this process's.
  */
 int hand_start(const struct config *conf);
 void hand_use(int fd);
+
+/*
+ * Runs a local transport for a delivery as d->uid and d->gid: in this process when it has the
+ * rights, else by the hand. Sets the addresses' outcome.
+ */
 void hand_local(struct ectx *x, struct delivery *d);
 
 #endif

@@ -21,7 +21,13 @@ static bool eval_piece(struct ectx *x, const struct expr *e, struct str *out)
     struct str subject;
     switch ((enum node_kind)e->kind) {
     case NODE_TEXT: *out = e->text; return true;
-    case NODE_VARIABLE: return eval_variable(x, e->u.variable, e->text, out);
+    case NODE_VARIABLE:
+        *out = e->u.variable->get(x, e->text);
+        return !variable_lacks(x, e->text, *out) ||
+               (e->number ? eval_fail(x, "unknown variable in \"${%.*s}\" (strict_acl_vars is set)",
+                                      STR_ARG(e->text))
+                          : eval_fail(x, "unknown variable name \"%.*s\" (strict_acl_vars is set)",
+                                      STR_ARG(e->text)));
     case NODE_NUMBERED: *out = scope_number(x, e->number); return true;
     case NODE_HEADER: *out = expand_header(x, (char)e->number, e->text); return true;
     case NODE_OPERATOR:
@@ -166,9 +172,10 @@ static bool eval_for(struct ectx *x, const struct cond *c, bool *result)
 
 static bool eval_def(struct ectx *x, const struct cond *c, bool *result)
 {
-    struct str value;
-    if (!eval_variable(x, c->variable, c->name, &value)) {
-        return false;
+    struct str value = c->variable->get(x, c->name);
+    if (variable_lacks(x, c->name, value)) {
+        return eval_fail(x, "unknown variable \"%.*s\" after \"def:\" (strict_acl_vars is set)",
+                         STR_ARG(c->name));
     }
     *result = !str_empty(value);
     return true;

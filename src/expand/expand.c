@@ -115,7 +115,11 @@ const struct expand_condition *find_condition_row(const struct config *conf, str
 bool expand_variable(struct ectx *x, struct str name, struct str *out)
 {
     const struct variable *v = find_variable_row(x->conf, name);
-    return v && eval_variable(x, v, name, out);
+    if (v) {
+        *out = v->get(x, name);
+        *out = str_unset(*out) ? STR("") : *out;
+    }
+    return v != NULL;
 }
 
 static bool finish(struct config *conf, struct opt_reader *r)

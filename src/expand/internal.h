@@ -49,7 +49,7 @@ struct item;
 struct expr {
     const struct expr *next;
     uint16_t kind;   /* enum node_kind */
-    uint16_t number; /* NODE_NUMBERED: which; NODE_HEADER: 'h', 'r', 'b' or 'l' */
+    uint16_t number; /* NODE_NUMBERED: which; _HEADER: 'h', 'r', 'b', 'l'; _VARIABLE: 1 if ${…} */
     uint32_t count;  /* of the pieces from here on */
     struct str text; /* NODE_TEXT: itself; NODE_VARIABLE, _HEADER: name; _OPERATOR: parameter */
     union {
@@ -199,8 +199,9 @@ SHAPES(DECLARE_SHAPE)
 #define DECLARE_ITEM(id) ITEM_ROW(id);
 #define ITEMS(X) \
     X(env) \
-    X(hash) X(hmac) X(length) X(listextract) X(listquote) X(nhash) X(prvs) X(prvscheck) \
-        X(readfile) X(readsocket) X(sg) X(substr) X(tr)
+    X(hash) \
+    X(hmac) X(length) X(listextract) X(listquote) X(nhash) X(prvs) X(prvscheck) X(readfile) \
+        X(readsocket) X(sg) X(substr) X(tr)
 
 /* Evaluation of items from this room's rows. */
 ITEMS(DECLARE_ITEM)
@@ -214,8 +215,8 @@ bool test_crypteq(struct ectx *x, const struct str *args, size_t n, bool *result
 /* The refusal to expand a tainted text, logged; false. */
 bool eval_tainted(struct ectx *x, struct str text);
 
-/* A variable's value; never unset. False if it cannot be had. */
-bool eval_variable(struct ectx *x, const struct variable *v, struct str name, struct str *out);
+/* True if strict_acl_vars makes it an error that the variable has no value. */
+bool variable_lacks(const struct ectx *x, struct str name, struct str value);
 
 /* expand_text() within an evaluation: the nesting is bounded, nothing noted before is forgotten. */
 bool expand_nested(struct ectx *x, struct str text, struct str *out);

@@ -223,6 +223,7 @@ static bool variable_node(struct parser *p, struct str name, bool braces, struct
 {
     struct expr *e = new_node(p, NODE_VARIABLE);
     e->text = name;
+    e->number = braces;
     e->u.variable = find_variable_row(p->conf, name);
     if (!e->u.variable) {
         return braces ? parse_fail(p, "unknown variable in \"${%.*s}\"%s", STR_ARG(name),

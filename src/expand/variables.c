@@ -14,18 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-bool eval_variable(struct ectx *x, const struct variable *v, struct str name, struct str *out)
+bool variable_lacks(const struct ectx *x, struct str name, struct str value)
 {
-    *out = v->get(x, name);
-    if (str_unset(*out)) {
-        if (expand_settings(x->conf)->strict_acl_vars &&
-            (str_starts(name, "acl_c") || str_starts(name, "acl_m"))) {
-            return eval_fail(x, "unknown variable name \"%.*s\" (strict_acl_vars is set)",
-                             STR_ARG(name));
-        }
-        *out = STR("");
-    }
-    return true;
+    return str_unset(value) && (str_starts(name, "acl_c") || str_starts(name, "acl_m")) &&
+           expand_settings(x->conf)->strict_acl_vars;
 }
 
 /* Made here: nothing of it came from elsewhere. */

@@ -630,7 +630,8 @@ static void absolute_files(struct command *c)
     for (size_t i = 0; i < c->source.files.n; i++) {
         char *path = c->source.files.v[i] ? realpath(c->source.files.v[i], NULL) : NULL;
         if (path) {
-            c->source.files.v[i] = path;
+            c->source.files.v[i] = str_cstr(c->pool, str_c(path));
+            free(path);
         }
     }
 }

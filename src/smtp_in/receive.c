@@ -39,12 +39,27 @@ bool receive_begin(struct receiver *r, struct ectx *x, bool smtp)
 
 /* ---- headers ---- */
 
+/* Without continuation lines at the end that hold nothing but blanks. */
+static struct str without_blank_lines(struct str text)
+{
+    for (;;) {
+        uint32_t n = text.len > 0 ? text.len - 1u : 0;
+        while (n > 0 && (text.p[n - 1] == ' ' || text.p[n - 1] == '\t')) {
+            n--;
+        }
+        if (n == 0 || text.p[n - 1] != '\n') {
+            return text;
+        }
+        text.len = n;
+    }
+}
+
 static void finish_header(struct receiver *r)
 {
     if (!r->header.len) {
         return;
     }
-    struct str text = str_taint(buf_str(&r->header));
+    struct str text = without_blank_lines(str_taint(buf_str(&r->header)));
     message_add_header(r->msg, header_type(text, false), text);
     if (str_startsi(text, "resent-")) {
         r->resent = true;

@@ -361,6 +361,28 @@ static enum route_result run_router(struct route_job *job, const struct router *
     return ROUTE_REROUTED;
 }
 
+/* user%domain at a domain of percent_hack_domains: a child user@domain takes its place. */
+static bool percent_hack(struct route_job *job, struct address *a)
+{
+    struct ectx *x = job->x;
+    const struct etext *list = &route_settings(x->conf)->percent_hack_domains;
+    struct str lp = a->cc_local_part, domain = a->domain;
+    ptrdiff_t at;
+    x->addr = a;
+    while (!str_unset(list->text) && (at = str_rchr(lp, '%')) >= 0 &&
+           match_domain(x, list, domain, NULL) == MATCH_YES) {
+        domain = str_from(lp, (size_t)at + 1);
+        lp = str_sub(lp, 0, (size_t)at);
+    }
+    if (lp.len == a->cc_local_part.len) {
+        return false;
+    }
+    struct address *child = route_child(x, a, STR_CAT(x->pool, lp, STR("@"), domain));
+    child->next = job->generated;
+    job->generated = child;
+    return true;
+}
+
 enum route_result route_address(struct route_job *job, struct address *a)
 {
     struct ectx *x = job->x;
@@ -369,6 +391,9 @@ enum route_result route_address(struct route_job *job, struct address *a)
     if (a->kind != AK_NORMAL && a->transport) {
         note_result(job, ROUTE_OK, a); /* a pipe or file of a redirection: nothing to route */
         return ROUTE_OK;
+    }
+    if (percent_hack(job, a)) {
+        return ROUTE_REROUTED;
     }
     if (a->unseen_child && !a->start_router) {
         r = NULL; /* it went on behind the last router */

@@ -4,6 +4,14 @@
 
 #include "route/route.h"
 
+/* Main options of this room. */
+struct route_settings {
+    struct etext percent_hack_domains;
+};
+
+/* The settings of a configuration. */
+const struct route_settings *route_settings(const struct config *conf);
+
 /* ---- the chain's helpers for drivers (chain.c, accept_address.c) ---- */
 
 /* Sets the message of a deferred (failed) address and gives the result back. */

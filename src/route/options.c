@@ -345,6 +345,17 @@ bool route_link(struct config *conf, struct opt_reader *r)
     return ok;
 }
 
+static const struct option main_options[] = {
+    {"percent_hack_domains", OPT_DOMAINS, offsetof(struct route_settings, percent_hack_domains),
+     NULL, "domains in which user%domain stands for another address", NULL, NULL},
+    {0},
+};
+
+const struct route_settings *route_settings(const struct config *conf)
+{
+    return conf->settings[ROOM_ROUTE];
+}
+
 static const struct router_driver *const drivers[] = {
     &accept_router,
     &dnslookup_router,
@@ -358,6 +369,8 @@ static const struct router_driver *const drivers[] = {
 const struct module route_module = {
     .name = "route",
     .room = ROOM_ROUTE,
+    .settings_size = sizeof(struct route_settings),
+    .options = main_options,
     .routers = drivers,
     .variables = route_variables,
 };

@@ -50,7 +50,9 @@ void test_named_list(struct ectx *x, enum list_kind kind, const char *name, cons
     struct config *conf = (struct config *)(uintptr_t)x->conf;
     struct opt_reader r = reader(conf);
     struct named_list *l = POOL_NEW(conf->pool, struct named_list);
-    *l = (struct named_list){.name = str_c(name), .kind = kind, .text = {.text = str_c(text)}};
+    l->name = str_c(name);
+    l->kind = kind;
+    l->text.text = str_c(text);
     if (strchr(text, '$') || strchr(text, '\\')) {
         l->text.tree = expand_compile_option(&r, str_c(text));
     } else {

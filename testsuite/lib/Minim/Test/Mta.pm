@@ -49,7 +49,9 @@ sub for_spec ($self, $opt) {
     );
     if ($opt->{asan}) {
         $spec{env} = {
-            ASAN_OPTIONS  => 'log_path=/mnt/t/reports/asan:detect_leaks=1:abort_on_error=0:verify_asan_link_order=0',
+            # A process that gave up root cannot be looked through for leaks, and says so
+            # as an error; the unit tests look for leaks.
+            ASAN_OPTIONS  => 'log_path=/mnt/t/reports/asan:detect_leaks=0:abort_on_error=0:verify_asan_link_order=0',
             UBSAN_OPTIONS => 'log_path=/mnt/t/reports/ubsan:print_stacktrace=1:halt_on_error=1',
         };
     }

@@ -30,6 +30,7 @@ enum {
     SPOOL_SMALL = 65536, /* files up to this size are read and written in one go */
     SPOOL_FOOTER = 40,   /* bytes of the line that ends a finished file */
     SPOOL_DIRS = 32,     /* folders that processes spread over */
+    SPOOL_STALE_SECONDS = 300,
     SPOOL_META_MAX = 64 * 1024 * 1024
 };
 
@@ -41,6 +42,14 @@ bool spool_decode(struct pool *pool, struct str meta, struct message *m);
 void spool_footer(char out[SPOOL_FOOTER + 1], int64_t body_len, struct str meta);
 int64_t spool_footer_read(struct str footer, struct str *meta_sum);
 uint32_t spool_sum(struct str s);
+
+/*
+ * Whether a file has its last line. One that has not was never promised to anybody: somebody writes
+ * it now, or died over it, which is taken for certain after SPOOL_STALE_SECONDS.
+ */
+struct stat;
+enum spool_arrival { ARRIVED, ARRIVING, LEFT_OVER };
+enum spool_arrival spool_arrival(int fd, const struct stat *st);
 
 /* Folder of a message, and the file of a kind ("", "-J") in it. */
 struct str spool_dir(const struct config *conf, struct pool *pool, struct str id);

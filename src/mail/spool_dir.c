@@ -15,8 +15,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { STALE_SECONDS = 300 };
-
 struct str spool_path(const struct config *conf, struct pool *pool, struct str name)
 {
     return STR_CAT(pool, core_settings(conf)->spool_directory, STR("/"), name);
@@ -84,14 +82,16 @@ void spool_list(const struct config *conf, struct pool *pool, struct strvec *ids
     }
 }
 
-/* True if the file ends as a finished one does. */
-static bool is_finished(int fd, off_t size)
+enum spool_arrival spool_arrival(int fd, const struct stat *st)
 {
     char footer[SPOOL_FOOTER];
     struct str sum;
-    return size >= SPOOL_FOOTER &&
-           pread(fd, footer, SPOOL_FOOTER, size - SPOOL_FOOTER) == SPOOL_FOOTER &&
-           spool_footer_read(str_n(footer, SPOOL_FOOTER), &sum) >= 0;
+    if (st->st_size >= SPOOL_FOOTER &&
+        pread(fd, footer, SPOOL_FOOTER, st->st_size - SPOOL_FOOTER) == SPOOL_FOOTER &&
+        spool_footer_read(str_n(footer, SPOOL_FOOTER), &sum) >= 0) {
+        return ARRIVED;
+    }
+    return st->st_mtime < time(NULL) - SPOOL_STALE_SECONDS ? LEFT_OVER : ARRIVING;
 }
 
 /* Removes what a process left that died before its message was safe: old, unlocked, unfinished. */
@@ -104,8 +104,8 @@ static void tidy_file(void *closure, struct str dir, struct str name)
     if (fd < 0) {
         return;
     }
-    if (fstat(fd, &st) == 0 && st.st_mtime < time(NULL) - STALE_SECONDS &&
-        !is_finished(fd, st.st_size) && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (fstat(fd, &st) == 0 && spool_arrival(fd, &st) == LEFT_OVER &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0) {
         unlink(path.p);
     }
     close(fd);

@@ -134,6 +134,24 @@ static void read_journal(struct spool_file *f, struct message *m)
     }
 }
 
+/*
+ * What a file is that cannot be read. One without its end is no message; whoever has locked an old
+ * one clears it away.
+ */
+static enum spool_open judge_unreadable(struct spool_file *f, const struct stat *st, bool locked,
+                                        struct str *error, struct pool *pool)
+{
+    int e = errno;
+    enum spool_arrival arrival = e ? ARRIVED : spool_arrival(f->fd, st);
+    *error =
+        e ? str_fmt(pool, "%s", strerror(e)) : str_fmt(pool, "size=%lld", (long long)st->st_size);
+    if (arrival == LEFT_OVER && locked) {
+        unlink(spool_name(pool, f->dir, f->id, "").p);
+    }
+    close(f->fd);
+    return arrival == ARRIVED ? SPOOL_DAMAGED : SPOOL_GONE;
+}
+
 static enum spool_open load(const struct config *conf, struct str id, struct message *m, bool lock,
                             struct str *error)
 {
@@ -167,12 +185,9 @@ static enum spool_open load(const struct config *conf, struct str id, struct mes
     buf_init(&f->msglog, pool, SPOOL_META_MAX);
     m->spool = f;
     if (!read_parts(f, m, st.st_size, &meta) || !spool_decode(pool, meta, m)) {
-        *error = errno ? str_fmt(pool, "%s", strerror(errno))
-                       : str_fmt(pool, "size=%lld", (long long)st.st_size);
         m->id = id;
-        close(f->fd);
         m->spool = NULL;
-        return SPOOL_DAMAGED;
+        return judge_unreadable(f, &st, lock, error, pool);
     }
     m->deliver_firsttime = true;
     read_journal(f, m);

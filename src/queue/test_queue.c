@@ -176,3 +176,41 @@ TEST(log_addresses)
     struct address pipe = {.address = STR("|cmd"), .kind = AK_PIPE, .parent = &mid};
     CHECK_STR(log_address(p, &pipe, false, true), "|cmd (in@dom.ex) <List@Dom.ex>");
 }
+
+/* The lines as the selectors are before a configuration is read: Exim's defaults. */
+TEST(log_lines)
+{
+    struct message m = {.pool = unit_pool(), .sender = STR("s@d")};
+    struct job j = {.pool = unit_pool(), .m = &m};
+    struct router router = {.name = STR("rr")};
+    struct transport remote = {.name = STR("tt")};
+    struct host host = {.name = STR("mx.ex"), .address = STR("10.0.0.1")};
+    struct address a = {.address = STR("x@y"),
+                        .local_part = STR("x"),
+                        .domain = STR("y"),
+                        .router = &router,
+                        .transport = &remote,
+                        .host_used = &host,
+                        .host_used_port = 25,
+                        .outcome = ADDR_OK,
+                        .confirmation = STR("250 \"ok\" \\o")};
+    CHECK_STR(log_delivered(&j, &a), "x@y R=rr T=tt H=mx.ex [10.0.0.1] C=\"250 \\\"ok\\\" \\\\o\"");
+    a.chunking_used = a.continued = true;
+    a.confirmation = STR_NONE;
+    CHECK_STR(log_delivered(&j, &a), "x@y R=rr T=tt H=mx.ex [10.0.0.1]* K");
+    a.outcome = ADDR_FAIL;
+    a.continued = false;
+    a.message = STR("no");
+    CHECK_STR(log_failed(&j, &a), "x@y R=rr T=tt H=mx.ex [10.0.0.1]: no");
+    a.outcome = ADDR_DEFER;
+    a.basic_errno = ERRNO_HRETRY;
+    CHECK_STR(log_deferred(&j, &a, STAGE_TRANSPORT),
+              "x@y R=rr T=tt defer (-54) H=mx.ex [10.0.0.1]: no");
+    a.host_used = NULL;
+    CHECK_STR(log_deferred(&j, &a, STAGE_ROUTER), "x@y R=rr defer (-54): no");
+    CHECK_STR(log_deferred(&j, &a, STAGE_ROUTING), "x@y routing defer (-54): no");
+    CHECK_STR(log_deferred(&j, &a, STAGE_NONE), "x@y defer (-54): no");
+    a.outcome = ADDR_DISCARD;
+    a.transport = NULL;
+    CHECK_STR(log_delivered(&j, &a), ":blackhole: <x@y> R=rr");
+}

@@ -71,7 +71,9 @@ static int open_pipes(const struct child_spec *s, struct pipes *p)
     } else if (pipe2(p->in, O_CLOEXEC) < 0) {
         return -1;
     }
-    if (s->drop_output) {
+    if (s->duplex) {
+        p->out[1] = fcntl(s->stdin_fd, F_DUPFD_CLOEXEC, 3);
+    } else if (s->drop_output) {
         p->out[1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
     } else if (pipe2(p->out, O_CLOEXEC) < 0) {
         return -1;

@@ -17,6 +17,7 @@ struct child_spec {
     const char *initgroups; /* login for supplementary groups; NULL: none */
     mode_t umask;
     int stdin_fd;      /* >= 0: used as standard input; -1: a pipe, its end in child.in */
+    bool duplex;       /* stdin_fd is standard output as well (a socket) */
     bool merge_stderr; /* standard error goes where standard output goes */
     bool drop_output;  /* standard output goes to /dev/null instead of child.out */
 };

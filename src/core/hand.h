@@ -83,7 +83,15 @@ struct hand_outcome {
 /* Runs a command, by the hand if it takes that to become the user. */
 void hand_command(struct pool *pool, const struct hand_command *c, struct hand_outcome *o);
 
-/* The hand's side of these two. */
-extern const struct hand_op hand_open_op, hand_command_op;
+/*
+ * Connects to a Unix socket with a user's rights; starts a command as a user with a socket for
+ * standard input and output (timeout and max_output do not count; *pid gets the process to be
+ * waited for, 0 if that is the hand's). Both return our end, or -1 with errno.
+ */
+int hand_connect(struct pool *pool, struct str path, uint32_t uid, uint32_t gid);
+int hand_talk(struct pool *pool, const struct hand_command *c, int *pid);
+
+/* The hand's side of these. */
+extern const struct hand_op hand_open_op, hand_connect_op, hand_command_op, hand_talk_op;
 
 #endif

@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- opening a file ---- */
@@ -17,19 +20,43 @@ struct open_request {
     uint32_t uid, gid;
 };
 
-static int open_as(struct str path, uint32_t uid, uint32_t gid)
+static int open_file(struct str path)
+{
+    return file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+}
+
+static int connect_unix(struct str path)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (path.len >= sizeof to.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(to.sun_path, path.p, path.len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) < 0) {
+        int e = errno;
+        close(fd);
+        errno = e;
+        fd = -1;
+    }
+    return fd;
+}
+
+/* Does one of the two as a user. */
+static int as_user(int (*what)(struct str path), struct str path, uint32_t uid, uint32_t gid)
 {
     struct identity who = {uid, gid, NULL};
     if (!identity_take(&who)) {
         return -1;
     }
-    int fd = file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0), e = errno;
+    int fd = what(path), e = errno;
     identity_restore();
     errno = e;
     return fd;
 }
 
-static void serve_open(const struct config *conf, struct pool *pool,
+static void serve_path(const struct config *conf, struct pool *pool, int (*what)(struct str path),
                        const struct hand_message *request, struct hand_message *reply)
 {
     struct open_request q;
@@ -38,38 +65,65 @@ static void serve_open(const struct config *conf, struct pool *pool,
         memcpy(&q, request->body.p, sizeof q);
         e = EPERM;
         if (identity_allowed(conf, q.uid)) {
-            reply->fd = open_as(str_from(request->body, sizeof q), q.uid, q.gid);
+            reply->fd = as_user(what, str_from(request->body, sizeof q), q.uid, q.gid);
             e = reply->fd < 0 ? errno : 0;
         }
     }
     reply->body = str_dup(pool, str_n((const char *)&e, sizeof e));
 }
 
-const struct hand_op hand_open_op = {'o', serve_open};
+static void serve_open(const struct config *conf, struct pool *pool,
+                       const struct hand_message *request, struct hand_message *reply)
+{
+    serve_path(conf, pool, open_file, request, reply);
+}
 
-int hand_open(struct pool *pool, struct str path, uint32_t uid, uint32_t gid)
+static void serve_connect(const struct config *conf, struct pool *pool,
+                          const struct hand_message *request, struct hand_message *reply)
+{
+    serve_path(conf, pool, connect_unix, request, reply);
+}
+
+const struct hand_op hand_open_op = {'o', serve_open};
+const struct hand_op hand_connect_op = {'u', serve_connect};
+
+/* The descriptor of a reply, whose body is an errno; -1 with it. */
+static int reply_descriptor(const struct hand_message *reply)
+{
+    int e = EPROTO;
+    if (reply->body.len == sizeof e) {
+        memcpy(&e, reply->body.p, sizeof e);
+    }
+    if (reply->fd < 0) {
+        errno = e ? e : EPROTO;
+    }
+    return reply->fd;
+}
+
+static int ask_path(struct pool *pool, char op, int (*what)(struct str path), struct str path,
+                    uint32_t uid, uint32_t gid)
 {
     struct open_request q = {uid, gid};
     struct hand_message reply,
         request = {STR_CAT(pool, str_n((const char *)&q, sizeof q), path), -1};
-    int e = EPROTO;
     if (path.tainted) {
         errno = EPERM;
         return -1;
     }
-    if (!hand_available()) {
-        return open_as(path, uid, gid);
+    if (!hand_available() || uid == geteuid()) {
+        return as_user(what, path, uid, gid);
     }
-    if (!hand_call(pool, 'o', &request, &reply)) {
-        return -1;
-    }
-    if (reply.body.len == sizeof e) {
-        memcpy(&e, reply.body.p, sizeof e);
-    }
-    if (reply.fd < 0) {
-        errno = e ? e : EPROTO;
-    }
-    return reply.fd;
+    return hand_call(pool, op, &request, &reply) ? reply_descriptor(&reply) : -1;
+}
+
+int hand_open(struct pool *pool, struct str path, uint32_t uid, uint32_t gid)
+{
+    return ask_path(pool, 'o', open_file, path, uid, gid);
+}
+
+int hand_connect(struct pool *pool, struct str path, uint32_t uid, uint32_t gid)
+{
+    return ask_path(pool, 'u', connect_unix, path, uid, gid);
 }
 
 /* ---- running a command ---- */
@@ -157,20 +211,30 @@ static const char *const *take_strings(struct pool *pool, struct str rest, struc
     return n ? argv : NULL;
 }
 
+/* A request's command; false: it is malformed or may not be run. */
+static bool take_command(const struct config *conf, struct pool *pool, struct str body,
+                         struct hand_command *c, int *error)
+{
+    struct command_request q;
+    *error = EINVAL;
+    if (body.len <= sizeof q) {
+        return false;
+    }
+    memcpy(&q, body.p, sizeof q);
+    *c = (struct hand_command){
+        .uid = q.uid, .gid = q.gid, .timeout = q.timeout, .max_output = q.max_output};
+    c->argv = take_strings(pool, str_from(body, sizeof q), &c->cwd);
+    *error = EPERM;
+    return c->argv && identity_allowed(conf, q.uid);
+}
+
 static void serve_command(const struct config *conf, struct pool *pool,
                           const struct hand_message *request, struct hand_message *reply)
 {
-    struct command_request q;
-    struct hand_outcome o = {.error = EINVAL};
-    if (request->body.len > sizeof q) {
-        memcpy(&q, request->body.p, sizeof q);
-        struct hand_command c = {
-            .uid = q.uid, .gid = q.gid, .timeout = q.timeout, .max_output = q.max_output};
-        c.argv = take_strings(pool, str_from(request->body, sizeof q), &c.cwd);
-        o.error = EPERM;
-        if (c.argv && identity_allowed(conf, q.uid)) {
-            run(pool, &c, &o);
-        }
+    struct hand_command c;
+    struct hand_outcome o = {.output = STR("")};
+    if (take_command(conf, pool, request->body, &c, &o.error)) {
+        run(pool, &c, &o);
     }
     struct command_reply r = {o.error, o.status, o.timed_out};
     reply->body = STR_CAT(pool, str_n((const char *)&r, sizeof r), o.output);
@@ -191,13 +255,23 @@ static struct str strings(struct pool *pool, const struct hand_command *c)
     return buf_str(&b);
 }
 
-void hand_command(struct pool *pool, const struct hand_command *c, struct hand_outcome *o)
+static struct str command_request(struct pool *pool, const struct hand_command *c)
 {
     struct command_request q = {c->uid, c->gid, c->timeout, c->max_output};
+    return STR_CAT(pool, str_n((const char *)&q, sizeof q), strings(pool, c));
+}
+
+/* True if this process can become the user, or is it. */
+static bool can_run(uint32_t uid)
+{
+    return geteuid() == 0 || geteuid() == uid || !hand_available();
+}
+
+void hand_command(struct pool *pool, const struct hand_command *c, struct hand_outcome *o)
+{
     struct command_reply r;
-    struct hand_message reply,
-        request = {STR_CAT(pool, str_n((const char *)&q, sizeof q), strings(pool, c)), -1};
-    if (geteuid() == 0 || geteuid() == c->uid || !hand_available()) {
+    struct hand_message reply, request = {command_request(pool, c), -1};
+    if (can_run(c->uid)) {
         run(pool, c, o);
         return;
     }
@@ -208,4 +282,63 @@ void hand_command(struct pool *pool, const struct hand_command *c, struct hand_o
         memcpy(&r, reply.body.p, sizeof r);
         *o = (struct hand_outcome){r.error, r.status, r.timed_out, str_from(reply.body, sizeof r)};
     }
+}
+
+/* ---- a conversation with a command ---- */
+
+/* Starts the command on a socket pair; our end, or -1 with errno. */
+static int start_talk(struct pool *pool, const struct hand_command *q, int *pid)
+{
+    int pair[2];
+    struct child c;
+    if (geteuid() != 0 && geteuid() != q->uid) {
+        errno = EPERM;
+        return -1;
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        return -1;
+    }
+    struct child_spec spec = {.argv = q->argv,
+                              .cwd = str_cstr(pool, q->cwd),
+                              .set_ids = geteuid() == 0,
+                              .uid = q->uid,
+                              .gid = q->gid,
+                              .umask = 022,
+                              .stdin_fd = pair[1],
+                              .duplex = true};
+    int r = child_start(&spec, &c), e = errno;
+    close(pair[1]);
+    if (r < 0) {
+        close(pair[0]);
+        errno = e;
+        return -1;
+    }
+    *pid = c.pid;
+    return pair[0];
+}
+
+static void serve_talk(const struct config *conf, struct pool *pool,
+                       const struct hand_message *request, struct hand_message *reply)
+{
+    struct hand_command c;
+    int e, pid;
+    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    } /* those that earlier requests started */
+    if (take_command(conf, pool, request->body, &c, &e)) {
+        reply->fd = start_talk(pool, &c, &pid);
+        e = reply->fd < 0 ? errno : 0;
+    }
+    reply->body = str_dup(pool, str_n((const char *)&e, sizeof e));
+}
+
+const struct hand_op hand_talk_op = {'t', serve_talk};
+
+int hand_talk(struct pool *pool, const struct hand_command *c, int *pid)
+{
+    struct hand_message reply, request = {command_request(pool, c), -1};
+    *pid = 0;
+    if (can_run(c->uid)) {
+        return start_talk(pool, c, pid);
+    }
+    return hand_call(pool, 't', &request, &reply) ? reply_descriptor(&reply) : -1;
 }

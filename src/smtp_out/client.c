@@ -185,6 +185,9 @@ static enum smtp_status greet(struct smtp_client *c, struct smtp_reply *r, const
 static int dial(struct smtp_client *c)
 {
     const struct smtp_client_opts *o = &c->opts;
+    if (o->connected) {
+        return o->fd;
+    }
     struct str address = str_dup(c->pool, o->host->address);
     address.tainted = false;
     unsigned how = (o->keepalive ? NET_KEEPALIVE : 0u) | (o->fastopen ? NET_FASTOPEN : 0u);

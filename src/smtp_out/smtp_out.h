@@ -35,6 +35,8 @@ struct smtp_client_opts {
     int port;
     struct str interface, helo;
     int connect_timeout, command_timeout, data_timeout, final_timeout;
+    bool connected; /* fd is the connection, which the session takes over */
+    int fd;
     bool lmtp, keepalive, fastopen, avoid_esmtp, avoid_pipelining, avoid_chunking;
 };
 

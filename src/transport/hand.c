@@ -98,7 +98,8 @@ void hand_local(struct ectx *x, struct delivery *d)
 }
 
 static const struct hand_op deliver_op = {'d', serve};
-static const struct hand_op *const ops[] = {&deliver_op, &hand_open_op, &hand_command_op, NULL};
+static const struct hand_op *const ops[] = {&deliver_op,      &hand_open_op, &hand_connect_op,
+                                            &hand_command_op, &hand_talk_op, NULL};
 
 int hand_start(const struct config *conf)
 {

@@ -129,6 +129,21 @@ static struct listener *find(const struct listeners *l, const struct listener *l
     return NULL;
 }
 
+/* Waits so many seconds; true if SIGTERM or SIGINT came, which are blocked and stay pending. */
+static bool told_to_end(int seconds)
+{
+    sigset_t set;
+    struct timespec t = {.tv_sec = seconds};
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    int sig = sigtimedwait(&set, NULL, &t);
+    if (sig > 0) {
+        raise(sig);
+    }
+    return sig > 0;
+}
+
 /* Opens one socket, trying again while its port is in use; -1 after a log line. */
 static int open_one(const struct config *conf, const struct listener *li, bool patient)
 {
@@ -153,7 +168,9 @@ static int open_one(const struct config *conf, const struct listener *li, bool p
                   "again (%d more %s)",
                   li->port, STR_ARG(address), why, s->daemon_startup_sleep, tries + 1,
                   tries ? "tries" : "try");
-        sleep((unsigned)s->daemon_startup_sleep);
+        if (told_to_end(s->daemon_startup_sleep)) {
+            break;
+        }
     }
     pool_free(&pool);
     if (fd >= 0) {

@@ -33,7 +33,7 @@ struct smtp_in_settings {
     struct etext message_id_header_domain, message_id_header_text, received_header_text,
         smtp_active_hostname, smtp_banner, smtp_receive_timeout, smtp_accept_max_per_host,
         smtp_accept_max_per_connection, smtp_etrn_command, gecos_name, uucp_from_sender,
-        unknown_username, unknown_login, percent_hack_domains;
+        unknown_username, unknown_login;
 };
 
 /* The settings of smtp_in/. */

@@ -121,8 +121,6 @@ const struct option smtp_in_options[] = {
      "more text for a Message-ID we make", NULL, NULL},
     {"message_size_limit", OPT_EXPAND, O(message_size_limit), "50M",
      "bytes a message may have; 0: any", NULL, NULL},
-    {"percent_hack_domains", OPT_DOMAINS, O(percent_hack_domains), NULL,
-     "domains whose local parts may hold % routes", NULL, NULL},
     {"pipelining_advertise_hosts", OPT_HOSTS, O(pipelining_advertise_hosts), "*",
      "hosts that are offered PIPELINING", NULL, NULL},
     {"receive_timeout", OPT_TIME, O(receive_timeout), "0s",

@@ -15,9 +15,10 @@ static const struct {
     char type;
     bool addresses; /* checked by verify = header_syntax */
 } types[] = {
-    {"bcc", 'B', true},          {"cc", 'C', true},          
-    {"from", 'F', true},         {"message-id", 'I', false},  {"received", 'P', false},
-    {"reply-to", 'R', true},     {"sender", 'S', true},       {"to", 'T', true},
+    {"bcc", 'B', true},          {"cc", 'C', true},
+    {"from", 'F', true},         {"message-id", 'I', false},
+    {"received", 'P', false},    {"reply-to", 'R', true},
+    {"sender", 'S', true},       {"to", 'T', true},
     {"return-path", 'O', false}, {"delivery-date", 'L', false},
     {"envelope-to", 'E', false},
 };
@@ -25,8 +26,7 @@ static const struct {
 bool header_name_ok(struct str text, uint32_t *name_len)
 {
     uint32_t i = 0;
-    while (i < text.len && (unsigned char)text.p[i] > 32 && text.p[i] != 127 &&
-           text.p[i] != ':') {
+    while (i < text.len && (unsigned char)text.p[i] > 32 && text.p[i] != 127 && text.p[i] != ':') {
         i++;
     }
     *name_len = i;
@@ -116,8 +116,8 @@ bool headers_check_syntax(struct pool *pool, const struct message *m, struct str
     for (const struct header *h = m->headers; h; h = h->next) {
         struct str why = STR("unqualified address not permitted");
         bool sender = h->type == 'F' || h->type == 'S' || h->type == 'R';
-        struct bare_check bare = {
-            .allowed = sender ? m->allow_unqualified_sender : m->allow_unqualified_rcpt};
+        struct bare_check bare = {.allowed = sender ? m->allow_unqualified_sender
+                                                    : m->allow_unqualified_rcpt};
         if (!has_addresses(h->type) ||
             (mailbox_each(pool, str_rtrim(header_body(h)), note_bare, &bare, &why) &&
              !bare.found)) {

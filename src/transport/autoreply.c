@@ -221,7 +221,7 @@ static struct str log_field(struct pool *pool, const char *name, struct str s)
     return str_unset(s) ? STR("") : STR_CAT(pool, STR("  "), str_c(name), s, STR("\n"));
 }
 
-static void write_log(struct reply *y, const char *note)
+static void write_log(struct reply *y, bool sent)
 {
     struct pool *pool = y->x->pool;
     struct plan p = {.f.kind = PLAN_LOG};
@@ -230,11 +230,12 @@ static void write_log(struct reply *y, const char *note)
         return;
     }
     p.text[PT_PATH] = y->log;
+    struct str when = time_log(pool, time_now(), false, false, false);
     p.text[PT_LEAD] =
-        STR_CAT(pool, time_log(pool, time_now(), false, false, false), STR("\n"), str_c(note),
-                log_field(pool, "From: ", y->from), log_field(pool, "To: ", y->to),
-                log_field(pool, "Cc: ", y->cc), log_field(pool, "Bcc: ", y->bcc),
-                log_field(pool, "Subject: ", y->subject), STR("\n"));
+        sent ? STR_CAT(pool, when, STR("\n"), log_field(pool, "From: ", y->from),
+                       log_field(pool, "To: ", y->to), log_field(pool, "Cc: ", y->cc),
+                       log_field(pool, "Bcc: ", y->bcc), log_field(pool, "Subject: ", y->subject))
+             : STR_CAT(pool, when, STR("\n"), log_field(pool, "previously sent to ", y->to));
     if (!run_file_plan(y, &p, &r)) {
         log_msg(LOG_MAIN, y->d->msg, "%.*s", STR_ARG(r.text[RT_MESSAGE]));
     }
@@ -403,7 +404,7 @@ static void deliver(struct ectx *x, struct delivery *d)
     }
     if (!once(&y, false)) {
         if (d->addrs->outcome == ADDR_OK) {
-            write_log(&y, "  previously sent to this address\n");
+            write_log(&y, false);
         }
         return;
     }
@@ -416,7 +417,7 @@ static void deliver(struct ectx *x, struct delivery *d)
         return;
     }
     if (once(&y, true)) {
-        write_log(&y, "");
+        write_log(&y, true);
     }
 }
 

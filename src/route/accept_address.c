@@ -178,8 +178,7 @@ bool route_find_group(struct ectx *x, const struct idopt *o, uint32_t *gid)
     return true;
 }
 
-/* Directories for a local delivery; false with a->message. */
-static bool own_directories(struct ectx *x, const struct router *r, struct address *a)
+bool route_own_directories(struct ectx *x, const struct router *r, struct address *a)
 {
     struct str home = a->home;
     if (!str_unset(r->transport_home_directory.text) &&
@@ -246,7 +245,7 @@ bool route_own_identity(struct route_job *job, const struct router *r, struct ad
         }
         a->gid_set = true;
     }
-    return own_directories(x, r, a);
+    return true;
 }
 
 /* ---- transport ---- */

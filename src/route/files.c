@@ -11,6 +11,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct access {
     bool set, group_set;
@@ -71,17 +72,45 @@ static bool accessible(struct pool *pool, struct str path, const struct access *
     return stat(str_cstr(pool, path), &st) == 0 && permits(&st, who, 4);
 }
 
-/* One path with its marks; *exists tells. False: cannot be said. */
-static bool check_path(struct ectx *x, struct str path, const struct access *who, bool eacces_ok,
-                       bool *exists)
+/*
+ * Asks as the user that the list or check_local_user names, where our own rights do not reach: it
+ * is there if the user can open it. False: that does not decide it either.
+ */
+static bool check_as_user(struct ectx *x, const struct address *a, struct str path,
+                          const struct access *who, bool *exists)
+{
+    bool local = !who->set && a->local_user_known;
+    if (!who->set && !local) {
+        return false;
+    }
+    int fd = hand_open(x->pool, path, local ? a->local_user_uid : who->uid,
+                       local ? a->local_user_gid : who->gid);
+    *exists = fd >= 0;
+    if (fd >= 0) {
+        close(fd);
+        return true;
+    }
+    return errno == ENOENT || errno == ENOTDIR || (errno == EACCES && who->set);
+}
+
+/* One path with its marks; *exists tells. False: cannot be said, with errno. */
+static bool check_path(struct ectx *x, const struct address *a, struct str path,
+                       const struct access *who, bool eacces_ok, bool *exists)
 {
     struct stat st;
-    if (stat(str_cstr(x->pool, path), &st) < 0) {
-        *exists = false;
-        return errno == ENOENT || errno == ENOTDIR || (errno == EACCES && eacces_ok);
+    if (stat(str_cstr(x->pool, path), &st) == 0) {
+        *exists = !who->set || accessible(x->pool, path, who);
+        return true;
     }
-    *exists = !who->set || accessible(x->pool, path, who);
-    return true;
+    *exists = false;
+    if (errno != EACCES) {
+        return errno == ENOENT || errno == ENOTDIR;
+    }
+    if (check_as_user(x, a, path, who, exists)) {
+        return true;
+    }
+    errno = EACCES;
+    return eacces_ok;
 }
 
 static enum precondition check_item(struct ectx *x, struct address *a, struct str item,
@@ -107,7 +136,7 @@ static enum precondition check_item(struct ectx *x, struct address *a, struct st
             str_fmt(x->pool, "require_files: error for %.*s: Tainted filename", STR_ARG(path));
         return PRE_DEFER;
     }
-    if (!check_path(x, path, who, eacces_ok, &exists)) {
+    if (!check_path(x, a, path, who, eacces_ok, &exists)) {
         int e = errno;
         a->basic_errno = e;
         a->message =

@@ -344,7 +344,8 @@ static bool settle_children(struct run *u)
         for (size_t i = 0; i < a->remove_headers.n; i++) {
             strvec_push(&c->remove_headers, a->remove_headers.v[i]);
         }
-        if (c->kind != AK_NORMAL && !route_own_identity(u->job, u->r, c)) {
+        if (c->kind != AK_NORMAL &&
+            (!route_own_identity(u->job, u->r, c) || !route_own_directories(u->job->x, u->r, c))) {
             a->message = c->message;
             return false;
         }

@@ -434,7 +434,7 @@ static void judge(struct ectx *x, struct delivery *d, const struct opts *o, cons
     for (struct address *a = d->addrs; a && a->outcome == ADDR_FAIL; a = a->next) {
         a->user_message = STR("local delivery failed");
     }
-    if (d->addrs->outcome == ADDR_OK && o->return_output && output) {
+    if (d->addrs->outcome == ADDR_OK && o->return_output && output && !str_empty(d->msg->sender)) {
         transport_end_all(d, ADDR_FAIL, 0, STR("return message generated"));
     }
 }

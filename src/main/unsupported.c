@@ -140,8 +140,7 @@ bool unsupported_driver(enum instance_kind kind, struct str name)
             " accept dnslookup ipliteral iplookup manualroute queryprogram redirect ",
         [INSTANCE_TRANSPORT] = " appendfile autoreply lmtp pipe queuefile smtp ",
         [INSTANCE_AUTHENTICATOR] =
-            " cram_md5 cyrus_sasl dovecot external gsasl heimdal_gssapi plaintext "
-            "spa tls ",
+            " cram_md5 cyrus_sasl dovecot external gsasl heimdal_gssapi plaintext spa tls ",
     };
     struct str list = str_c(drivers[kind]), word;
     while (str_next(&list, ' ', &word)) {

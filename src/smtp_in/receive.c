@@ -93,7 +93,8 @@ static bool header_line(struct receiver *r, struct str line)
         return true;
     }
     if (!first && r->header.len && (line.p[0] == ' ' || line.p[0] == '\t')) {
-        r->header_too_big |= !buf_adds(&r->header, line);
+        /* A line of blanks alone would look like the end of the headers to some: it is dropped. */
+        r->header_too_big |= !str_empty(str_trim(line)) && !buf_adds(&r->header, line);
         return true;
     }
     finish_header(r);

@@ -14,14 +14,24 @@ CFLAGS   ?= -O2 -g
 ALLFLAGS = $(CSTD) $(WARN) $(CFLAGS) -Isrc -MMD -MP
 # Symbols are bound at the start, once, and not again in each worker.
 LINK     = -pie -Wl,-z,relro,-z,now
-LIBS     = -lpcre2-8 -llmdb -lidn2 -lcrypt -lresolv -lm
+LIBS     = $(TLSLIBS) -lpcre2-8 -llmdb -lidn2 -lcrypt -lresolv -lm
+# The TLS libraries: both, openssl or gnutls. What is left out is not compiled at all.
+TLS      ?= both
+TLSOUT_both    = backends_openssl backends_gnutls
+TLSOUT_openssl = backends_both backends_gnutls gnutls
+TLSOUT_gnutls  = backends_both backends_openssl openssl
+TLSLIBS_both    = -lssl -lcrypto -lgnutls
+TLSLIBS_openssl = -lssl -lcrypto
+TLSLIBS_gnutls  = -lgnutls
+TLSOUT   = $(if $(TLSLIBS_$(TLS)),$(TLSOUT_$(TLS):%=src/tls/%.c),$(error TLS is both, openssl or gnutls))
+TLSLIBS  = $(TLSLIBS_$(TLS))
 ASAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 DEPS     = gcc clang make perl iproute2 libnet-ssleay-perl faketime swaks valgrind clang-format cppcheck universal-ctags pkg-config \
-           libpcre2-dev liblmdb-dev libidn2-dev libcrypt-dev libclang-rt-14-dev
+           libssl-dev libgnutls28-dev libpcre2-dev liblmdb-dev libidn2-dev libcrypt-dev libclang-rt-14-dev
 
 TESTSRC  = $(wildcard src/*/test_*.c)
-SRC      = $(filter-out $(TESTSRC),$(wildcard src/*/*.c))
+SRC      = $(filter-out $(TESTSRC) $(TLSOUT),$(wildcard src/*/*.c))
 OBJ      = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 LIBOBJ   = $(filter-out $(BUILD)/obj/main/main.o,$(OBJ))
 TESTOBJ  = $(TESTSRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/unit.o
@@ -45,7 +55,8 @@ help:
 need:
 	@for tool in $(firstword $(CC)) perl; do command -v $$tool >/dev/null || \
 	  { echo "minim: $$tool is missing: run 'make deps'" >&2; exit 1; }; done
-	@for h in pcre2.h lmdb.h idn2.h crypt.h; do \
+	@for h in $(if $(filter both openssl,$(TLS)),openssl/ssl.h) $(if $(filter both gnutls,$(TLS)),gnutls/gnutls.h) \
+	    pcre2.h lmdb.h idn2.h crypt.h; do \
 	  printf '#define PCRE2_CODE_UNIT_WIDTH 8\n#include <%s>\n' $$h | $(CC) -E -x c - >/dev/null 2>&1 || \
 	  { echo "minim: header $$h is missing: run 'make deps'" >&2; exit 1; }; done
 

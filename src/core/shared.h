@@ -18,6 +18,7 @@ struct spool_writer;
 struct acl_message;
 struct queue_note;
 struct delivery;
+struct tls_facts;
 
 /* ---- small variables by name: $acl_m_…, $r_…, $dnslist_text, $sender_rate … ---- */
 
@@ -205,7 +206,8 @@ struct address {
     bool dsn_relayed;      /* the next host took over the duty to report (RFC 3461) */
     struct timespec tried; /* when the delivery was begun and when it ended */
     struct timespec ended;
-    struct queue_note *note; /* what queue/ remembers of it */
+    struct queue_note *note;     /* what queue/ remembers of it */
+    const struct tls_facts *tls; /* of the connection it was tried over; NULL: in clear */
 };
 
 enum dsn_notify { DSN_NEVER = 1, DSN_SUCCESS = 2, DSN_FAILURE = 4, DSN_DELAY = 8 };
@@ -333,6 +335,7 @@ struct session {
         rates_done; /* ratelimit per_conn: what was counted already, see acl/ratelimit.c */
     bool no_multiline_responses, no_delay_flush, no_callout_flush, allow_unadvertised_auth;
     bool pipelining_advertised, pipelining_used, enforce_sync;
+    struct tls_facts *tls; /* of the connection the message came over; NULL: in clear */
 };
 
 /* True if HELO said just what is known anyway: the host's name or its address literal. */
@@ -392,6 +395,7 @@ struct delivery {
     bool keep_open;         /* another delivery may follow: the transport may keep its connection */
     bool continued;         /* over a connection that an earlier delivery made */
     bool retry_with_ip;     /* the transport's retry_include_ip_address */
+    struct tls_facts *tls;  /* of the connection; NULL: in clear, or not yet encrypted */
     struct str address_file, address_pipe;
     struct str rcpt_list;                 /* $recipients for a pipe */
     struct str inode, mailstore_basename; /* while appendfile expands names of files */

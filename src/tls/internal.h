@@ -1,0 +1,230 @@
+/*
+ * What the files of tls/ tell each other, above all the seam between policy and the two libraries:
+ * a backend is one struct tls_backend of functions and holds mechanism only. It asks policy
+ * (tls_hello, tls_staple, tls_anchors, tls_judge_chain, tls_judge_staple) in the handshake.
+ */
+#ifndef TLS_INTERNAL_H
+#define TLS_INTERNAL_H
+
+#include "tls/tls.h"
+
+struct tls; /* one connection, as policy sees it */
+
+/* ---- a context: what many connections share ---- */
+
+/* A certificate with its chain, and its key. */
+struct tls_pair {
+    struct str cert_pem, key_pem;   /* contents of the files */
+    struct str cert_name, key_name; /* their names, for messages */
+    struct strvec staples; /* DER responses for the chain, leaf first; a piece may be empty */
+};
+
+/* All that a backend makes a context of. Equal specifications give equal contexts. */
+struct tls_spec {
+    bool server;
+    const struct tls_pair *pairs;
+    size_t pair_count;
+    bool verify;              /* the peer's certificate is asked for, and verified */
+    struct str cas_pem;       /* trusted certificates; unset: none */
+    bool system_cas;          /* trust what the system trusts */
+    bool send_ca_names;       /* server: name the trusted ones to clients */
+    struct str crls_pem;      /* unset: revocation is not checked */
+    struct str ciphers;       /* in the library's own syntax; unset or empty: its default */
+    struct str dhparam_pem;   /* server; unset: the library's choice */
+    struct str dhparam_group; /* the same as the name of a group: "ffdhe2048" … */
+    struct str eccurve;       /* server; "auto" or unset: the library's choice */
+    struct str alpn;          /* wire form (RFC 7301): length octet and name each; empty: none */
+    struct str options;       /* openssl_options */
+    int dh_bits;
+    bool tickets; /* server: issue and accept session tickets */
+};
+
+struct tls_context; /* of a backend */
+struct tls_link;    /* of a backend: one connection */
+
+/* ---- what passes between backend and policy in a handshake ---- */
+
+/* What a ClientHello says. */
+struct tls_hello {
+    struct str sni; /* tainted; unset: none */
+    bool asks_status, asks_ticket, offers_session;
+    bool alpn_offered;
+    struct strvec alpn;
+};
+
+/* Why a library does not trust a chain; the words are in judge.c. */
+enum tls_verdict {
+    TLS_TRUSTED,
+    TLS_NO_CERTIFICATE, /* the peer sent none */
+    TLS_EXPIRED,
+    TLS_NOT_YET_VALID,
+    TLS_UNKNOWN_ISSUER, /* no path to a trusted one */
+    TLS_SELF_SIGNED, /* the leaf itself, or the end of the chain, is self-signed and not trusted */
+    TLS_REVOKED,     /* by a CRL */
+    TLS_NO_CRL,      /* a CRL is missing or out of date */
+    TLS_BAD_SIGNATURE,
+    TLS_BAD_PURPOSE, /* not for this use, or not a CA where one is needed */
+    TLS_WEAK,        /* key or digest too weak */
+    TLS_UNTRUSTED    /* anything else */
+};
+
+/* The peer's chain. */
+struct tls_chain {
+    struct strvec sent; /* DER, leaf first, as sent; empty: no certificate */
+    struct strvec path; /* as verified, leaf to anchor; empty if it was not */
+    enum tls_verdict verdict;
+    int depth;       /* of the certificate at fault; 0 is the leaf, -1: not known */
+    struct str text; /* the library's own words */
+};
+
+/*
+ * Server: the ClientHello is known. It may have another context used for this connection:
+ * *context is NULL or the one to change to. False: the handshake ends with the alert
+ * unrecognized_name.
+ */
+bool tls_hello(struct tls *t, const struct tls_hello *hello, struct tls_context **context);
+
+/* Server: the DER proof to staple to this leaf certificate; unset: none. */
+struct str tls_staple(struct tls *t, struct str leaf);
+
+/*
+ * Client: the DER certificates that alone are to be trusted for this chain, an intermediate as good
+ * as a root. False: the context's trust applies.
+ */
+bool tls_anchors(struct tls *t, const struct strvec *sent, struct strvec *anchors);
+
+/*
+ * The peer's chain has been verified by the library. 0: the handshake goes on; else the TLS alert
+ * to end it with (RFC 8446 6).
+ */
+int tls_judge_chain(struct tls *t, const struct tls_chain *chain);
+
+/*
+ * Client, after tls_judge_chain(): the stapled responses, leaf first (empty: none came). Called
+ * in full handshakes where a status was asked for. As above.
+ */
+int tls_judge_staples(struct tls *t, const struct strvec *staples);
+
+/*
+ * The connection under the backend: read(2) and write(2) that wait till the deadline; -1 with
+ * errno, ETIMEDOUT at the deadline, EAGAIN if nothing is there and t is only being asked.
+ */
+ssize_t tls_pull(struct tls *t, void *p, size_t n);
+ssize_t tls_push(struct tls *t, const void *p, size_t n);
+
+/* The pool of the connection. */
+struct pool *tls_pool(struct tls *t);
+
+/* ---- a backend ---- */
+
+enum tls_io {
+    TLS_IO_OK,
+    TLS_IO_EOF,   /* close_notify, or an end without it where no more is due */
+    TLS_IO_AGAIN, /* tls_pull() said EAGAIN */
+    TLS_IO_ERROR  /* errno if the connection failed, 0 and a text if the protocol did */
+};
+
+struct tls_backend {
+    const char *name;             /* as tls_backend says it: openssl, gnutls */
+    const char *feature;          /* as -bV says it: OpenSSL, GnuTLS */
+    const char *accept, *connect; /* the handshake in log lines: SSL_accept, gnutls_handshake */
+
+    /* Versions, compiled with and running. */
+    void (*versions)(struct pool *pool, struct str *compiled, struct str *running);
+
+    /*
+     * Makes a context; NULL with *error, in the library's words, and *where, a literal that says at
+     * which step ("cert/key setup", "setting cipher list" …). It is the caller's to free.
+     */
+    struct tls_context *(*context)(struct pool *scratch, const struct tls_spec *spec,
+                                   const char **where, struct str *error);
+    void (*context_free)(struct tls_context **c);
+
+    /*
+     * A connection of a context, for t, which is handed to the callbacks above; side tells SNI,
+     * whether to ask for a status. NULL if memory is short or a text does not suit the library.
+     */
+    struct tls_link *(*link)(struct tls_context *c, struct tls *t, const struct tls_side *side);
+    void (*link_free)(struct tls_link **l);
+
+    /* One handshake from start to end. TLS_IO_ERROR: *error has the library's words. */
+    enum tls_io (*handshake)(struct tls_link *l, struct pool *pool, struct str *error);
+
+    /* Decrypted bytes; *got of at most n. */
+    enum tls_io (*read)(struct tls_link *l, char *p, size_t n, size_t *got);
+    enum tls_io (*write)(struct tls_link *l, const char *p, size_t n, size_t *put);
+    bool (*pending)(struct tls_link *l); /* decrypted bytes are waiting inside */
+    void (*bye)(struct tls_link *l);     /* sends close_notify; awaits none */
+
+    /* Fills cipher, cipher_std, version, bits, alpn, peercert, ourcert, binding, RESUME_RESUMED. */
+    void (*facts)(struct tls_link *l, struct pool *pool, struct tls_facts *f);
+
+    /*
+     * Is `sig` (content octets) by the key of `spki` over data, made as the AlgorithmIdentifier
+     * says? All DER. False also for an algorithm the library does not have.
+     */
+    bool (*verify_signature)(struct str spki, struct str algorithm, struct str data,
+                             struct str sig);
+
+    /* Client: offers a stored session; takes out what was issued (unset: nothing to store). */
+    bool (*session_offer)(struct tls_link *l, struct str session);
+    struct str (*session_take)(struct tls_link *l, struct pool *pool, int *lifetime);
+};
+
+extern const struct tls_backend tls_openssl, tls_gnutls;
+
+/* What the program was built with, the default first; NULL ends. */
+extern const struct tls_backend *const tls_backends[];
+
+/* The backend of a side; NULL with *error if there is none of the name. */
+const struct tls_backend *tls_backend(struct str name);
+
+/* ---- credentials.c ---- */
+
+/*
+ * The context for a side, from the process's cache; files that have changed since are read again.
+ * NULL with *error.
+ */
+struct tls_context *tls_credentials(struct pool *pool, const struct tls_backend *b,
+                                    const struct tls_side *side, const struct tls_pair **pairs,
+                                    size_t *pair_count, struct str *error);
+
+/* ---- ocsp.c: one table of what a response means (RFC 6960) ---- */
+
+enum ocsp_result {
+    OCSP_GOOD,
+    OCSP_GARBAGE,      /* not a response */
+    OCSP_UNSUCCESSFUL, /* responseStatus is not successful */
+    OCSP_NO_MATCH,     /* no SingleResponse for this certificate */
+    OCSP_BAD_SIGNER,   /* signed by somebody who may not: no EKU, expired, other issuer */
+    OCSP_BAD_SIGNATURE,
+    OCSP_NOT_YET,     /* thisUpdate in the future */
+    OCSP_OUT_OF_DATE, /* nextUpdate in the past */
+    OCSP_NO_NEXT_UPDATE,
+    OCSP_REVOKED,
+    OCSP_UNKNOWN
+};
+
+struct ocsp_status {
+    enum ocsp_result result;
+    int reason; /* CRLReason of a revocation; -1: none given */
+    time_t produced, this_update, next_update, revoked; /* 0: not there */
+    time_t signer_not_after; /* of a delegated signer; 0: the issuer signed */
+    struct str text;         /* result in words, with the reason and times: $tls_out_ocsp_detail */
+};
+
+/*
+ * What a DER response says of the certificate `leaf` issued by `issuer`, at the time now, with a
+ * skew of 300 s allowed. Signatures are checked with the backend b.
+ */
+void ocsp_check(struct pool *pool, const struct tls_backend *b, struct str response,
+                const struct cert *leaf, const struct cert *issuer, time_t now,
+                struct ocsp_status *out);
+
+/* ---- dane.c ---- */
+
+/* The chain against the records: true if it satisfies them (usage 3), and *anchors for usage 2. */
+bool tlsa_matches_leaf(struct pool *pool, const struct tlsa_set *set, struct str leaf);
+bool tlsa_trusts(struct pool *pool, const struct tlsa_set *set, struct str cert);
+
+#endif

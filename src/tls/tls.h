@@ -1,0 +1,176 @@
+/*
+ * The one public header of tls/: TLS as a filter of streams, over either of two libraries.
+ *
+ * Callers expand options and match host lists (those belong to higher rooms) and say what they
+ * want in a struct tls_side; what comes of it is a struct tls_facts. Policy (which certificate,
+ * what a status means, when a session may be resumed, what is logged) exists once, above the
+ * backends; no caller knows which library is at work.
+ */
+#ifndef TLS_TLS_H
+#define TLS_TLS_H
+
+#include "net/net.h"
+#include "tls/x509.h"
+
+extern const struct module tls_module;
+
+/* ---- settings ---- */
+
+/* The main options about TLS, unexpanded; smtp_in evaluates them for each connection. */
+struct tls_settings {
+    struct etext backend; /* openssl or gnutls; what the program has if unset */
+    struct etext advertise_hosts, certificate, privatekey, ocsp_file, verify_certificates, crl;
+    struct etext require_ciphers, dhparam, eccurve, alpn;
+    struct etext verify_hosts, try_verify_hosts, resumption_hosts;
+    struct etext on_connect_ports; /* a list of numbers */
+    struct str openssl_options;
+    int dh_max_bits;
+    bool remember_esmtp, gnutls_compat_mode, gnutls_allow_auto_pkcs11;
+};
+
+/* The settings of tls. */
+const struct tls_settings *tls_settings(const struct config *conf);
+
+/* True if a backend of that name is in the program. */
+bool tls_has_backend(struct str name);
+
+/* ---- what one side wants ---- */
+
+enum tls_verify {
+    TLS_VERIFY_OFF,
+    TLS_VERIFY_TRY, /* a failure is noted */
+    TLS_VERIFY_MUST /* a failure ends the handshake */
+};
+
+struct tlsa_set; /* dane.c: usable TLSA records */
+
+/*
+ * One side of a connection. All texts are expanded; file names are untainted, which is checked.
+ * It must live until tls_start() returns.
+ */
+struct tls_side {
+    const struct config *conf;
+    bool server;
+    struct str backend; /* unset or empty: the default */
+
+    /* Lists as in Exim, in the same order; a server without a certificate signs one itself. */
+    struct str certificate, privatekey, ocsp_file;
+    struct str verify_certificates; /* file, directory, "system"; unset: none */
+    struct str crl;                 /* file or directory */
+    struct str require_ciphers;     /* the syntax of the backend's library */
+    struct str dhparam, eccurve;    /* server */
+    struct str alpn;                /* list of names; empty: none */
+    struct str openssl_options;     /* for that backend alone */
+    int dh_bits; /* server: tls_dh_max_bits; client: tls_dh_min_bits; 0: default */
+    enum tls_verify verify;
+    bool resume;
+    int timeout;     /* seconds for the whole handshake */
+    struct str peer; /* "host [address]" for lines that are logged on the way */
+
+    /* -- client -- */
+    struct str sni;      /* unset: none is sent */
+    struct strvec names; /* the certificate must bear one of them; empty: any name does */
+    bool request_ocsp, require_ocsp;
+    const struct tlsa_set *dane; /* NULL: DANE is not used */
+    struct str session_key;      /* what beside the texts above decides a stored session */
+
+    /* -- server -- */
+    /*
+     * The client named a server: put what applies to it in certificate, privatekey, ocsp_file,
+     * verify_certificates and crl. NULL: the name changes nothing. False after *why was set: the
+     * handshake ends.
+     */
+    bool (*on_sni)(void *closure, struct tls_side *side, struct str sni, struct str *why);
+    void *closure;
+};
+
+/* ---- what came of it ---- */
+
+/* $tls_in_ocsp, $tls_out_ocsp. */
+enum tls_ocsp {
+    OCSP_NOT_REQUESTED,
+    OCSP_NO_RESPONSE,
+    OCSP_NOT_VERIFIED,
+    OCSP_FAILED,
+    OCSP_VERIFIED
+};
+
+/* Bits of $tls_in_resumption, $tls_out_resumption. */
+enum {
+    RESUME_SUPPORTED = 1,
+    RESUME_CLIENT_ASKED = 2,
+    RESUME_CLIENT_OFFERED = 4,
+    RESUME_SERVER_TICKET = 8,
+    RESUME_RESUMED = 16
+};
+
+/* Facts of an encrypted connection; strings live in the connection's pool. */
+struct tls_facts {
+    struct str cipher;     /* as logged: "TLS1.3:TLS_AES_256_GCM_SHA384:256" */
+    struct str cipher_std; /* the registered name: "TLS_AES_256_GCM_SHA384" */
+    struct str version;    /* "TLS1.3" */
+    int bits;
+    struct str sni;      /* server: as received, tainted; client: as sent */
+    struct str alpn;     /* that was agreed upon; unset: none */
+    struct str peerdn;   /* tainted; unset: the peer sent no certificate */
+    struct str peercert; /* DER; unset: none */
+    struct str ourcert;  /* DER; unset: none was sent */
+    bool verified;       /* the peer's certificate: chain, and name where one is wanted */
+    bool dane;           /* by DANE */
+    int tlsa_usage;      /* bits 1 << usage of the records; 0: DANE is not used */
+    enum tls_ocsp ocsp;
+    struct str ocsp_detail; /* "good, this update …, next update …"; unset: nothing to tell */
+    int resumption;
+    struct str binding; /* tls-exporter or tls-unique value, base64 */
+    const char *backend;
+};
+
+enum tls_fault {
+    TLS_FAULT_SETUP,     /* ours: certificate, key, cipher list */
+    TLS_FAULT_TIMEOUT,   /* the peer went silent */
+    TLS_FAULT_CLOSED,    /* it closed the connection */
+    TLS_FAULT_HANDSHAKE, /* no agreement, broken protocol, an alert */
+    TLS_FAULT_VERIFY,    /* the peer's certificate */
+    TLS_FAULT_OCSP,      /* its status: never a reason to go on in clear text */
+    TLS_FAULT_DANE       /* its TLSA records */
+};
+
+/* Why there is no TLS. text is what follows "TLS session: " or "TLS error on connection from H ". */
+struct tls_error {
+    enum tls_fault fault;
+    struct str text;
+};
+
+/*
+ * The handshake, on a stream that has nothing buffered; afterwards the stream is encrypted and
+ * closing it says goodbye. facts (of the pool) tells what was agreed. False with *error (texts of
+ * the pool); the connection is not to be used further then.
+ */
+bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side, struct tls_facts **facts,
+               struct tls_error *error);
+
+/*
+ * Makes ready, before connections come, what a server needs (libraries, and the certificate if its
+ * options hold nothing to expand), so that workers share it. Nothing is said of what cannot be
+ * read: the connection that needs it will. 
+ */
+void tls_preload(const struct config *conf, const struct tls_side *side);
+
+/* Log elements " X=… CV=… DN="…" SNI=…" by the selectors; nothing for NULL. */
+void tls_log(struct buf *b, const struct tls_facts *facts);
+
+/* The lines of -bV about the libraries, each ending in a newline. */
+void tls_versions(struct buf *b);
+
+/* ---- DANE (RFC 6698, 7671, 7672) ---- */
+
+/*
+ * The usable records of a TLSA answer (usages 2 and 3, selectors 0 and 1, matching types 0 to 2),
+ * sorted; NULL if there are none.
+ */
+const struct tlsa_set *tlsa_parse(struct pool *pool, const struct dns_answer *answer);
+
+/* Bits 1 << usage of the records. */
+int tlsa_usages(const struct tlsa_set *set);
+
+#endif

@@ -124,10 +124,27 @@ enum tls_io {
     TLS_IO_ERROR  /* errno if the connection failed, 0 and a text if the protocol did */
 };
 
+/* Why a protocol could not be agreed on, so that the words can be the same whatever the library. */
+enum tls_cause {
+    TLS_CAUSE_OTHER,
+    TLS_CAUSE_VERSION,   /* no common protocol version */
+    TLS_CAUSE_CIPHER,    /* no common cipher suite, group or signature algorithm */
+    TLS_CAUSE_ALPN,      /* no common application protocol */
+    TLS_CAUSE_NOT_TLS,   /* what came is not TLS */
+    TLS_CAUSE_PEER_ALERT /* the peer ended it: see alert */
+};
+
+struct tls_failure {
+    enum tls_cause cause;
+    int alert;       /* that was received (RFC 8446 6); -1: none */
+    struct str text; /* the library's own words */
+};
+
 struct tls_backend {
     const char *name;             /* as tls_backend says it: openssl, gnutls */
     const char *feature;          /* as -bV says it: OpenSSL, GnuTLS */
     const char *accept, *connect; /* the handshake in log lines: SSL_accept, gnutls_handshake */
+    bool slash_dn; /* $tls_…_peerdn has slashes, not commas, as Exim with this library */
 
     /* Versions, compiled with and running. */
     void (*versions)(struct pool *pool, struct str *compiled, struct str *running);
@@ -147,8 +164,8 @@ struct tls_backend {
     struct tls_link *(*link)(struct tls_context *c, struct tls *t, const struct tls_side *side);
     void (*link_free)(struct tls_link **l);
 
-    /* One handshake from start to end. TLS_IO_ERROR: *error has the library's words. */
-    enum tls_io (*handshake)(struct tls_link *l, struct pool *pool, struct str *error);
+    /* One handshake from start to end. *failure is filled where it ends in TLS_IO_ERROR. */
+    enum tls_io (*handshake)(struct tls_link *l, struct pool *pool, struct tls_failure *failure);
 
     /* Decrypted bytes; *got of at most n. */
     enum tls_io (*read)(struct tls_link *l, char *p, size_t n, size_t *got);
@@ -181,13 +198,49 @@ const struct tls_backend *tls_backend(struct str name);
 
 /* ---- credentials.c ---- */
 
+/* What a side presents and trusts, made ready; counted, as connections may outlive a change of it. */
+struct tls_credentials {
+    struct tls_context *context;
+    const struct tls_pair *pairs;
+    size_t pair_count;
+};
+
 /*
- * The context for a side, from the process's cache; files that have changed since are read again.
- * NULL with *error.
+ * The credentials for a side, from the process's cache; files that have changed since are read
+ * again. NULL with *error, the text for struct tls_error. To be handed back.
  */
-struct tls_context *tls_credentials(struct pool *pool, const struct tls_backend *b,
-                                    const struct tls_side *side, const struct tls_pair **pairs,
-                                    size_t *pair_count, struct str *error);
+struct tls_credentials *tls_credentials(struct pool *pool, const struct tls_backend *b,
+                                        const struct tls_side *side, struct str *error);
+void tls_credentials_drop(struct tls_credentials **c);
+
+/* ---- judge.c ---- */
+
+/* One connection. */
+struct tls {
+    struct pool *pool;
+    const struct tls_backend *backend;
+    struct tls_link *link;
+    const struct stream_ops *under; /* the stream below */
+    void *under_ctx;
+    int64_t deadline; /* of the call in hand, monotonic ms; -1: none */
+    bool asking;      /* only what is there is wanted: tls_pull() says EAGAIN */
+    int wire_errno;   /* of the last failure of tls_pull() or tls_push() */
+    struct tls_credentials *credentials;
+    struct tls_credentials *named; /* those that SNI chose */
+    struct tls_side *side;         /* while the handshake runs */
+    struct tls_facts *facts;
+    struct tls_error error; /* of policy; text unset: it is content */
+    struct cert leaf;       /* of the peer; der unset: none */
+    struct cert issuer;     /* of it; der unset: not known */
+    bool trusted;           /* the chain, whatever the name */
+    bool dane_matched;
+    char stash; /* a byte read ahead to see whether there is any */
+    bool stashed, ended;
+};
+
+/* What could not be agreed on, in words of ours and the library's: "(SSL_accept): …". */
+void tls_explain(struct tls *t, enum tls_io io, const struct tls_failure *failure,
+                 struct tls_error *error);
 
 /* ---- ocsp.c: one table of what a response means (RFC 6960) ---- */
 

@@ -1,7 +1,8 @@
 /*
  * Pools (pool.h): a chain of blocks, the newest first. An allocation larger than a block gets a
- * block of its own. Under AddressSanitizer freed tails are poisoned, so that a use after release
- * is found.
+ * block of its own. The first block is one piece of memory with the pool itself: small pieces here
+ * and there in the heap would dirty a page each in a worker, which shares the rest with its
+ * supervisor. Under AddressSanitizer freed tails are poisoned, so that a use after release is found.
  */
 #include "base/base.h"
 
@@ -25,9 +26,12 @@ struct block {
 
 struct pool {
     const char *name;
-    struct block *newest;
+    struct block *newest, *first;
     size_t total;
 };
+
+/* Where the first block begins in that piece of memory. */
+enum { FIRST_AT = (sizeof(struct pool) + ALIGN - 1) / ALIGN * ALIGN };
 
 static struct block *block_new(struct pool *pool, size_t size)
 {
@@ -46,12 +50,15 @@ static struct block *block_new(struct pool *pool, size_t size)
 
 struct pool *pool_new(const char *name)
 {
-    struct pool *pool = calloc(1, sizeof *pool);
+    struct pool *pool = malloc(FIRST_AT + sizeof(struct block) + BLOCK_SIZE);
     if (!pool) {
         fprintf(stderr, "minim: out of memory for pool %s\n", name);
         exit(71);
     }
-    pool->name = name;
+    struct block *b = (struct block *)(void *)((char *)pool + FIRST_AT);
+    *b = (struct block){.size = BLOCK_SIZE};
+    *pool = (struct pool){.name = name, .newest = b, .first = b, .total = BLOCK_SIZE};
+    ASAN_POISON_MEMORY_REGION(b->data, BLOCK_SIZE);
     return pool;
 }
 
@@ -71,21 +78,20 @@ void pool_free(struct pool **pool)
         return;
     }
     *pool = NULL; /* now: the pointer may itself live in the pool */
-    while (p->newest) {
+    while (p->newest != p->first) {
         block_drop(p);
     }
+    ASAN_UNPOISON_MEMORY_REGION(p->first->data, p->first->size);
     free(p);
 }
 
 void pool_clear(struct pool *pool)
 {
-    while (pool->newest && (pool->newest->older || pool->newest->size > BLOCK_SIZE)) {
+    while (pool->newest != pool->first) {
         block_drop(pool);
     }
-    if (pool->newest) {
-        pool->newest->used = 0;
-        ASAN_POISON_MEMORY_REGION(pool->newest->data, pool->newest->size);
-    }
+    pool->first->used = 0;
+    ASAN_POISON_MEMORY_REGION(pool->first->data, pool->first->size);
 }
 
 void *pool_alloc(struct pool *pool, size_t size)
@@ -95,7 +101,7 @@ void *pool_alloc(struct pool *pool, size_t size)
         BUG("allocation of %zu bytes in pool %s", size, pool->name);
     }
     struct block *b = pool->newest;
-    if (!b || b->size - b->used < need) {
+    if (b->size - b->used < need) {
         b = block_new(pool, need > BLOCK_SIZE ? need : BLOCK_SIZE);
     }
     void *p = b->data + b->used;
@@ -122,22 +128,20 @@ void *pool_calloc(struct pool *pool, size_t n, size_t size)
 
 struct pool_mark pool_mark(struct pool *pool)
 {
-    return (struct pool_mark){pool->newest, pool->newest ? pool->newest->used : 0};
+    return (struct pool_mark){pool->newest, pool->newest->used};
 }
 
 void pool_release(struct pool *pool, struct pool_mark mark)
 {
     while (pool->newest != mark.block) {
-        if (!pool->newest) {
+        if (pool->newest == pool->first) {
             BUG("mark of pool %s is not in it", pool->name);
         }
         block_drop(pool);
     }
-    if (pool->newest) {
-        struct block *b = pool->newest;
-        b->used = mark.used;
-        ASAN_POISON_MEMORY_REGION(b->data + b->used, b->size - b->used);
-    }
+    struct block *b = pool->newest;
+    b->used = mark.used;
+    ASAN_POISON_MEMORY_REGION(b->data + b->used, b->size - b->used);
 }
 
 size_t pool_size(const struct pool *pool)

@@ -299,6 +299,9 @@ int stream_fd(const struct stream *s);
 /* Puts a filter under the buffers (after flushing); ctx belongs to the ops. */
 bool stream_push(struct stream *s, const struct stream_ops *ops, void *ctx);
 
+/* What is under the buffers now: a filter that is to be pushed reads and writes through it. */
+void stream_under(const struct stream *s, const struct stream_ops **ops, void **ctx);
+
 /* Flushes and closes; sets *s to NULL. */
 void stream_close(struct stream **s);
 

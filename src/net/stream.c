@@ -350,6 +350,12 @@ bool stream_push(struct stream *s, const struct stream_ops *ops, void *ctx)
     return true;
 }
 
+void stream_under(const struct stream *s, const struct stream_ops **ops, void **ctx)
+{
+    *ops = s->ops;
+    *ctx = s->ctx;
+}
+
 void stream_close(struct stream **s)
 {
     if (*s) {

@@ -274,6 +274,29 @@ void ocsp_check(struct pool *pool, const struct tls_backend *b, struct str respo
                 const struct cert *leaf, const struct cert *issuer, time_t now,
                 struct ocsp_status *out);
 
+/*
+ * The log line for a result other than OCSP_GOOD, in Exim's words where it has some: "Server
+ * certificate revoked; reason: superseded".
+ */
+struct str ocsp_words(struct pool *pool, const struct ocsp_status *status);
+
+/* ---- staple.c: the proofs a server has ---- */
+
+/*
+ * Reads the files of tls_ocsp_file (expanded: a list with sticky prefixes DER and PEM, parallel to
+ * the pairs), checks each proof for the certificates of its pair and sets pairs[].staples. What is
+ * not usable is logged, once for each content. Adds the file names to *files.
+ */
+void tls_load_staples(struct pool *pool, const struct tls_backend *b, struct str list,
+                      struct tls_pair *pairs, size_t n, struct strvec *files);
+
+/* The proof for this leaf certificate (DER), unless it is out of date by now; unset: none. */
+struct str staple_for(const struct tls_pair *pairs, size_t n, struct str leaf);
+
+/* ---- vars.c ---- */
+
+extern const struct variable tls_variables[];
+
 /* ---- dane.c ---- */
 
 /* The chain against the records: true if it satisfies them (usage 3), and *anchors for usage 2. */

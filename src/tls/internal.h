@@ -177,6 +177,13 @@ struct tls_backend {
     void (*facts)(struct tls_link *l, struct pool *pool, struct tls_facts *f);
 
     /*
+     * A key and a certificate for the name that it signs itself, valid for a month: for a server
+     * that was given none. False with *error in the library's words.
+     */
+    bool (*self_sign)(struct pool *pool, struct str name, struct str *cert_pem, struct str *key_pem,
+                      struct str *error);
+
+    /*
      * Is `sig` (content octets) by the key of `spki` over data, made as the AlgorithmIdentifier
      * says? All DER. False also for an algorithm the library does not have.
      */

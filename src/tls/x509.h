@@ -23,6 +23,7 @@ struct cert {
     struct strvec dns_names, mail_names, uri_names; /* subjectAltName */
     struct strvec ip_names;                         /* the same: 4 or 16 octets */
     bool has_alt_names;
+    struct str alt_names; /* the value of the extension: all kinds, in order */
     struct strvec ocsp_uris, crl_uris;
     bool is_ca, has_key_usage, key_usage_sign_certs;
     bool eku_present, eku_ocsp_signing;
@@ -33,13 +34,20 @@ struct cert {
 /* Reads a certificate. False if it is not one; never reads past its bytes. */
 bool cert_parse(struct pool *pool, struct str der, struct cert *out);
 
-/* A Name as RFC 4514 writes it: last attribute first, commas between. */
+/*
+ * A Name as Exim logs it where it is built with GnuTLS: RFC 4514's escapes and commas, the
+ * attributes in the order of the certificate.
+ */
 struct str cert_dn_text(struct pool *pool, struct str name);
 
 /* A Name as OpenSSL's tools write it: "/C=GB/O=…/CN=…". */
 struct str cert_dn_oneline(struct pool *pool, struct str name);
 
-/* The values of one attribute ("CN", "O", "OU", "DC", …) of a Name, in order. */
+/*
+ * The values of one attribute ("CN", "O", "OU", "DC", …) of a Name, in order, without escapes. With
+ * an unset attribute every element, as "CN=value" with the escapes of RFC 4514. False if the Name is
+ * damaged.
+ */
 bool cert_dn_values(struct pool *pool, struct str name, struct str attribute, struct strvec *out);
 
 /*

@@ -81,6 +81,11 @@ my @RULES = (
         ["address $name", '*', qr/(?<![\w.])\Q$Minim::Test::Subst::FIXED{$name}\E(?!\w|\.\w)/, $name, 'a substitution']
     } qw(HOSTIPV4 HOSTIPV6)),
 
+    # --- TLS: which cipher two libraries agree upon is their own affair
+    ['cipher in a log line', $LOG, qr/ X=(TLS1\.\d):[-\w]+:\d+/, sub ($self, $version) { " X=$version:CIPHER:bits" }, 'libraries name and prefer ciphers in their own ways'],
+    ['cipher in Received', 'mail stdout', qr/\((TLS1\.\d)\)(\s+)tls [-\w]+/, sub ($self, $version, $space) { "($version)${space}tls CIPHER" },
+        'libraries prefer ciphers in their own ways'],
+
     # --- users and places
     ['work folder', '*', qr{/mnt/t(?=/|\b)}, 'TESTSUITE', 'a substitution'],
     ['caller', '*', qr/\bcaller\b/, 'CALLER', 'a substitution'],

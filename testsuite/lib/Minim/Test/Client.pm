@@ -10,14 +10,17 @@ use IO::Socket::UNIX;
 use IO::Handle;
 use Time::HiRes qw(sleep alarm);
 use Minim::Test::File qw(slurp);
+use Minim::Test::Staple;
+use Minim::Test::Tls;
+use Minim::Test::TlsGnutls;
 
 my %EXIT = (
     usage => 70, connect => 85, read => 81, eof => 80, not_eof => 74, mismatch => 79, timeout => 99, tls => 78,
 );
 
 # Connects and runs the script's lines. $arg: {host, port, interface, timeout,
-# tls_on_connect, tls => options for Minim::Test::Tls}. $out is the file handle
-# the dialogue is written to.
+# tls_on_connect, library => openssl or gnutls, show, brief => tells the dialogue
+# only if it fails, tls => options for Minim::Test::Tls}. $out is the file handle the dialogue is written to.
 sub run ($arg, $lines, $out) {
     $out->autoflush(1);
     my $self = bless {
@@ -30,7 +33,7 @@ sub run ($arg, $lines, $out) {
     alarm 0;
     return 0 if $done;
     die $error unless ref $error;
-    print {$out} $error->{text};
+    print {$out} $self->{hidden} // '', $error->{text};
     return $error->{code};
 }
 
@@ -47,16 +50,26 @@ sub _dialogue ($self) {
         else                                { $self->_send($line) }
     }
     $self->_say('End of script');
+    delete $self->{tls_session};
     close $self->{socket};
     return;
 }
 
-sub _say ($self, $text) { print { $self->{out} } "$text\n"; return }
+sub _say ($self, $text) { return $self->_print("$text\n") }
+
+sub _print ($self, $text) {
+    if ($self->{brief}) { $self->{hidden} .= $text }
+    else                { print { $self->{out} } $text }
+    return;
+}
+
+# What is told in any case.
+sub _tell ($self, $text) { print { $self->{out} } "$text\n"; return }
 
 sub _connect ($self) {
     my ($host, $port) = @$self{qw(host port)};
     my $where = defined $port && $port ne '' ? "$host port $port" : $host;
-    print { $self->{out} } "Connecting to $where ... ";
+    $self->_print("Connecting to $where ... ");
     alarm $self->{timeout};
     my $socket
         = $host =~ m{^/}
@@ -77,14 +90,17 @@ sub _connect ($self) {
 }
 
 sub _start_tls ($self) {
-    require Minim::Test::Tls;
+    my $start = ($self->{library} // 'openssl') eq 'gnutls' ? \&Minim::Test::TlsGnutls::client : \&Minim::Test::Tls::client;
     $self->_say('Attempting to start TLS');
     alarm $self->{timeout};
-    my ($tls, $reason) = Minim::Test::Tls::client($self->{socket}, $self->{tls} // {});
+    my ($tls, $reason) = $start->($self->{socket}, $self->{tls} // {});
     alarm 0;
-    _fail('tls', "Failed to start TLS\n" . ($reason ? "$reason\n" : '')) unless $tls;
+    _fail('tls', "Failed to start TLS\n" . ($self->{show} ? "$reason\n" : '')) unless $tls;
     $self->_say('Succeeded in starting TLS');
     $self->{tls_session} = $tls;
+    $self->_tell("TLS: $_") for $self->{show} ? $tls->facts : ();
+    my $ca = $self->{tls}{ca} or return;
+    $self->_tell('OCSP: ' . Minim::Test::Staple::judge($ca, [$tls->chain], $tls->responses));
     return;
 }
 

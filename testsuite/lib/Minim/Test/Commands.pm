@@ -12,6 +12,8 @@ use Minim::Test::Process qw(spawn await alive);
 use Minim::Test::Script;
 use Minim::Test::Server;
 use Minim::Test::Tls;
+use Minim::Test::TlsGnutls;
+use Minim::Test::TlsWords qw(take_tls_word);
 
 my %COMMAND = (
     '###'         => [0, \&_heading],
@@ -19,6 +21,7 @@ my %COMMAND = (
     client        => [1, \&_client],
     'client-ssl'    => [1, \&_client],
     'client-gnutls' => [1, \&_client],
+    'client-tls'  => [1, \&_client],
     server        => [1, \&_server],
     write         => [1, \&_write],
     catwrite      => [1, \&_write],
@@ -82,20 +85,28 @@ sub _client ($run, $command) {
         my $option = $1;
         shift @words;
         if    ($option =~ /^t(\d+)(m?s)?$/)  { $arg{timeout} = $2 && $2 eq 'ms' ? $1 / 1000 : $1 }
-        elsif ($option eq 'tls-on-connect') { $arg{tls_on_connect} = 1 }
-        else                                { die "client: unknown option -$option\n" }
+        else { take_tls_word($option, \@words, \%arg) or die "client: unknown option -$option\n" }
     }
     @arg{qw(host port)} = splice @words, 0, $words[0] =~ m{^/} ? 1 : 2;
     $arg{interface} = shift @words if @words && $words[0] =~ /^[\d.]+$|:/;
-    @{ $arg{tls} }{qw(cert key)} = @words;
-    $run->skip('Net::SSLeay (libnet-ssleay-perl) is not installed')
-        if $command->{name} ne 'client' && !Minim::Test::Tls::available();
+    @{ $arg{tls} }{qw(cert key)} = @words if @words;
+    _need_tls_library($run, \%arg, $command->{name} =~ s/^client-?//r) if $command->{name} ne 'client';
     $arg{timeout} = ($arg{timeout} // 5) * $run->{spec}{slowness};
     my $lines = $command->{input};
     return $run->run_program($command, code => sub {
         open my $out, '>&', \*STDOUT or die "stdout: $!\n";
         return Minim::Test::Client::run(\%arg, $lines, $out);
     });
+}
+
+# Which library client-ssl, client-gnutls and client-tls use; the last leaves it
+# to the pairing that is being run.
+sub _need_tls_library ($run, $arg, $which) {
+    $which = $run->{spec}{tls}{client} if $which eq 'tls';
+    $arg->{library} = $which eq 'gnutls' ? 'gnutls' : 'openssl';
+    $run->skip('Net::SSLeay (libnet-ssleay-perl) is not installed') unless Minim::Test::Tls::available();
+    $run->skip('gnutls-cli (gnutls-bin) is not installed') if $which eq 'gnutls' && !Minim::Test::TlsGnutls::available();
+    return;
 }
 
 sub _server ($run, $command) {
@@ -107,10 +118,11 @@ sub _server ($run, $command) {
         if    ($option =~ /^t(\d+)$/)         { $arg{timeout} = $1 }
         elsif ($option =~ /^i(\d+)$/)         { $arg{wait} = $1 }
         elsif ($option =~ /^no(ipv[46])$/)    { $arg{$1} = 0 }
-        elsif ($option ne 'd')                { die "server: unknown option -$option\n" }
+        elsif ($option ne 'd') { take_tls_word($option, \@words, \%arg) or die "server: unknown option -$option\n" }
     }
     ($arg{where}, my $count) = @words;
     $arg{count}   = $count if defined $count;
+    $arg{tls}{cert} //= $run->{spec}{foreign} ? 'aux-fixed/cert1' : 'aux-fixed/pki/a/server1.both.pem';
     $arg{timeout} = ($arg{timeout} // 5) * $run->{spec}{slowness};
     my $file = "$run->{dir}/test-stdout-server";
     open my $out, '>>:raw', $file or die "cannot write $file: $!\n";

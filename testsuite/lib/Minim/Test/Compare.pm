@@ -9,10 +9,12 @@ use File::Path qw(make_path);
 use File::Temp ();
 use Minim::Test::Canon;
 use Minim::Test::File qw(slurp spew below);
+use Minim::Test::Matrix qw($ANY_SUFFIX);
 
 my $SERVER_HEADING = "\n******** SERVER ********\n";
 
-# $job: {suite, num, work, mta_kind, flags, update}. Returns
+# $job: {suite, num, work, special => [endings of expectations for this run], flags,
+# update}. Returns
 # ({file => expected file, diff => text, why => short reason}, ...).
 sub compare ($job) {
     my $self = bless { %$job, canon => Minim::Test::Canon->new(foreign => $job->{suite}->foreign), problems => [] }, __PACKAGE__;
@@ -78,19 +80,19 @@ sub _sorted ($text) {
     return join '', map { "$_\n" } sort split /\n/, $text;
 }
 
-# The expectation for this MTA: NNNN.exim4 beside NNNN comes first.
+# The expectation for this run: NNNN.exim4 beside NNNN comes first, and so on.
 sub _expected_file ($self, $kind, $suffix) {
     my $file = $self->{suite}->folder($kind) . "/$self->{num}$suffix";
     my $older = $file =~ s/\b(10Hm\w\w)-000000005vi-0000$/$1-0005vi-00/r;
     return $older if $self->{suite}->foreign && !-e $file && -e $older;
-    my $special = "$file.$self->{mta_kind}";
-    return -e $special ? $special : $file;
+    my ($special) = grep { -e } map { "$file.$_" } @{ $self->{special} };
+    return $special // $file;
 }
 
 sub _check ($self, $kind, $file, $got) {
     my $exists   = -e $file;
     my $expected = $exists ? slurp($file) : '';
-    my $reason = $file =~ /\.$self->{mta_kind}$/ && $expected =~ s/\A(#[^\n]*\n)// ? $1 : '';
+    my $reason = $file =~ $ANY_SUFFIX && $expected =~ s/\A(#[^\n]*\n)// ? $1 : '';
     $expected = $self->_old_ids($expected) if $self->{suite}->foreign;
     $expected =~ s/\bEXIMUSER\b/CALLER/g if $> != 0 && !$self->{update};    # one user is everybody
     return if $got eq $expected;
@@ -118,8 +120,8 @@ sub _check_leftover ($self, $used) {
     for my $kind (qw(mail msglog)) {
         next if $self->{flags}{ $flag{$kind} };
         for my $file (glob $self->{suite}->folder($kind) . "/$self->{num}.*") {
-            next if $used->{$file} || $file =~ /\.(?:minim|exim4)$/ && $file !~ /\.$self->{mta_kind}$/;
-            next if -e "$file.$self->{mta_kind}";
+            next if $used->{$file} || $file =~ $ANY_SUFFIX && !grep { $file =~ /\.\Q$_\E$/ } @{ $self->{special} };
+            next if grep { -e "$file.$_" } @{ $self->{special} };
             push @{ $self->{problems} }, {
                 file => $file, kind => $kind, why => 'nothing came out, but there is an expectation',
                 diff => diff($file, slurp($file), ''),

@@ -3,7 +3,7 @@ package Minim::Test::Job;
 # One test from the outside: makes its work folder, starts its namespaces, waits
 # with a limit, compares. run() is called in a process of its own per test and
 # returns the outcome:
-#   {num, group, title, state => passed|failed|skipped, why, diffs, seconds, work}
+#   {num, name, group, title, state => passed|failed|skipped, why, diffs, seconds, work}
 
 use v5.36;
 use File::Path qw(make_path remove_tree);
@@ -12,13 +12,14 @@ use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(time sleep);
 use Minim::Test::Compare;
 use Minim::Test::File qw(slurp spew);
+use Minim::Test::Matrix qw(suffixes_of);
 
 my $NAMESPACES = '--net --mount --uts --pid --ipc --fork --mount-proc --kill-child';
 
 # $setting: {suite, mta, lib, opt, work_root}.
 sub run ($setting, $test) {
     my $started = time;
-    my $outcome = { %$test{qw(num group title)}, work => "$setting->{work_root}/$test->{num}", diffs => [] };
+    my $outcome = { %$test{qw(num name group title)}, work => "$setting->{work_root}/" . $test->{name} =~ tr{/}{.}r, diffs => [] };
     my $result  = eval { _in_namespaces($setting, $test, $outcome->{work}) } // { failed => $@ };
     @$outcome{qw(state why)} = $result->{skipped} ? ('skipped', $result->{skipped}) : $result->{failed} ? ('failed', $result->{failed}) : ('passed', '');
     _compare($setting, $test, $outcome, $result) unless $result->{skipped} || $result->{unready};
@@ -33,7 +34,7 @@ sub _compare ($setting, $test, $outcome, $result) {
             suite    => $setting->{suite},
             num      => $test->{num},
             work     => $outcome->{work},
-            mta_kind => $setting->{mta}->kind,
+            special  => [suffixes_of($test, $setting->{mta}->kind)],
             flags    => $result->{flags} // {},
             update   => $setting->{opt}{update} && !$result->{failed},
         });
@@ -95,6 +96,7 @@ sub _spec ($setting, $test, $work) {
     my ($suite, $mta) = @$setting{qw(suite mta)};
     return {
         num     => $test->{num},
+        tls     => $test->{tls},
         timeout => _time_limit($setting->{opt}),
         slowness => _slowness($setting->{opt}),
         group   => $test->{group},

@@ -11,6 +11,7 @@ use IO::Select;
 use JSON::PP;
 use Minim::Test::File qw(slurp);
 use Minim::Test::Job;
+use Minim::Test::Matrix;
 use Minim::Test::Mta;
 use Minim::Test::Options;
 use Minim::Test::Report;
@@ -21,7 +22,7 @@ sub main ($root, @argv) {
     my $opt = Minim::Test::Options::parse(@argv);
     if ($opt->{help}) { print Minim::Test::Options::help(); return 0 }
     my $suite = Minim::Test::Suite->new(abs_path($opt->{suite} // $root) // die "runtest: no folder $opt->{suite}\n");
-    my @tests = $suite->select(@{ $opt->{selectors} });
+    my @tests = $suite->select(Minim::Test::Matrix::numbers(@{ $opt->{selectors} }));
     if ($opt->{list}) { print map { "$_->{num} $_->{group}: $_->{title}\n" } @tests; return 0 }
     my $setting = {
         opt   => $opt,
@@ -30,6 +31,7 @@ sub main ($root, @argv) {
         mta   => Minim::Test::Mta->new($opt->{mta}, $root, $opt->{asan}),
         work_root => _work_root($opt),
     };
+    @tests = Minim::Test::Matrix::expand($setting->{mta}, $opt->{selectors}, @tests);
     $| = 1;
     my $report = Minim::Test::Report->new($opt, scalar @tests, _repeat($opt));
     _run_all($setting, $report, @tests);
@@ -98,6 +100,7 @@ sub _start ($setting, $test) {
 
 # What a test needs that is not there, or undef.
 sub _unmet ($setting, $test) {
+    return $test->{unmet} if $test->{unmet};
     for my $need (@{ $test->{needs} }) {
         my ($kind, $what, $reason) = @$need;
         if ($kind eq 'mta') {
@@ -129,7 +132,7 @@ sub _report_skip ($setting, $outcome) {
 }
 
 sub _skipped ($test, $why) {
-    return { %$test{qw(num group title)}, state => 'skipped', why => $why, diffs => [], seconds => 0, work => '' };
+    return { %$test{qw(num name group title)}, state => 'skipped', why => $why, diffs => [], seconds => 0, work => '' };
 }
 
 sub _broken ($test) {

@@ -9,11 +9,12 @@ use v5.36;
 #   user, group  the login and group it runs as
 #   setuid       the binary is set-uid root: it is started as the caller.
 #                Otherwise it is started as root and told who the caller is.
+#   backends     it has tls_backend
 #   trust        its configuration must be listed as trusted, and macros must
 #                be written into it
 my %PROFILE = (
-    minim => { user => 'eximuser',    group => 'eximuser',    setuid => 0, trust => 0 },
-    exim4 => { user => 'Debian-exim', group => 'Debian-exim', setuid => 1, trust => 1 },
+    minim => { user => 'eximuser',    group => 'eximuser',    setuid => 0, trust => 0, backends => 1 },
+    exim4 => { user => 'Debian-exim', group => 'Debian-exim', setuid => 1, trust => 1, backends => 0 },
 );
 
 # Finds the binary that --mta, --asan name. Dies with advice if it is missing.
@@ -49,9 +50,7 @@ sub for_spec ($self, $opt) {
     );
     if ($opt->{asan}) {
         $spec{env} = {
-            # A process that gave up root cannot be looked through for leaks, and says so
-            # as an error; the unit tests look for leaks.
-            ASAN_OPTIONS  => 'log_path=/mnt/t/reports/asan:detect_leaks=0:abort_on_error=0:verify_asan_link_order=0',
+            ASAN_OPTIONS  => 'log_path=/mnt/t/reports/asan:detect_leaks=1:abort_on_error=0:verify_asan_link_order=0',
             UBSAN_OPTIONS => 'log_path=/mnt/t/reports/ubsan:print_stacktrace=1:halt_on_error=1',
         };
     }

@@ -18,13 +18,13 @@ sub add ($self, $outcome) {
     return $self->{opt}{tap} ? $self->_tap($outcome) : $self->_terminal($outcome);
 }
 
-sub _label ($outcome) { return "$outcome->{num} $outcome->{group}: $outcome->{title}" }
+sub _label ($outcome) { return "$outcome->{name} $outcome->{group}: $outcome->{title}" }
 
 sub _details ($self, $outcome) {
     my $text = $outcome->{why} =~ s/\n*\z/\n/r;
     $text .= $_->{diff} for @{ $outcome->{diffs} };
     return $text unless $outcome->{state} eq 'failed';
-    return $text . "work folder: $outcome->{work}\nrepeat with: $self->{repeat} $outcome->{num}\n";
+    return $text . "work folder: $outcome->{work}\nrepeat with: $self->{repeat} $outcome->{name}\n";
 }
 
 sub _terminal ($self, $outcome) {
@@ -72,7 +72,7 @@ sub _junit ($self) {
         . qq{<testsuite name="runtest" tests="$total" failures="$count{failed}" skipped="$count{skipped}">\n};
     for my $outcome (@{ $self->{outcomes} }) {
         $xml .= sprintf qq{  <testcase classname="%s" name="%s" time="%.3f">}, _xml($outcome->{group}),
-            _xml("$outcome->{num} $outcome->{title}"), $outcome->{seconds};
+            _xml("$outcome->{name} $outcome->{title}"), $outcome->{seconds};
         my $why = _xml($outcome->{why} =~ s/\n.*//sr);
         $xml .= qq{<failure message="$why">} . _xml($self->_details($outcome)) . '</failure>' if $outcome->{state} eq 'failed';
         $xml .= qq{<skipped message="$why"/>} if $outcome->{state} eq 'skipped';

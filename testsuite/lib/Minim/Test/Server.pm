@@ -10,9 +10,11 @@ use IO::Socket::IP;
 use IO::Socket::UNIX;
 use IO::Select;
 use Time::HiRes qw(sleep alarm);
+use Minim::Test::Tls;
 
 # Opens the listening sockets. $arg: {where => PORT or path, ipv4, ipv6,
-# timeout, count, wait}. The caller tells the test to go on once this returns.
+# timeout, count, wait, tls_on_connect, show, tls => options for
+# Minim::Test::Tls}. The caller tells the test to go on once this returns.
 sub listen_on ($arg) {
     my $self = bless { timeout => 5, count => 1, ipv4 => 1, ipv6 => 1, %$arg, buffer => '' }, __PACKAGE__;
     my $where = $self->{where};
@@ -78,6 +80,7 @@ sub _accept ($self) {
 
 # Lines up to *eof or the end of the script belong to one connection.
 sub _connection ($self) {
+    unshift @{ $self->{lines} }, '*starttls' if $self->{tls_on_connect};
     while (defined(my $line = shift @{ $self->{lines} })) {
         my $more = eval { $self->_line($line) };
         if (my $error = $@) {
@@ -87,6 +90,7 @@ sub _connection ($self) {
         }
         last unless $more;
     }
+    delete $self->{tls_session};
     close $self->{socket};
     return;
 }
@@ -196,10 +200,15 @@ sub _mismatch ($self, $wanted) {
 }
 
 sub _start_tls ($self) {
-    require Minim::Test::Tls;
+    alarm $self->{timeout};
     my ($tls, $reason) = Minim::Test::Tls::server($self->{socket}, $self->{tls} // {});
-    die { code => 78, text => "Failed to start TLS\n" . ($reason // '') . "\n" } unless $tls;
+    alarm 0;
+    if (!$tls) {
+        $self->_say('Failed to start TLS' . ($self->{show} ? ": $reason" : ''));
+        die { closed => 1 };
+    }
     $self->_say('TLS session started');
+    $self->_say("TLS: $_") for $self->{show} ? $tls->facts : ();
     $self->{tls_session} = $tls;
     return 1;
 }

@@ -25,7 +25,7 @@ our %FIXED = (
 );
 
 # All substitutions for one test. $where holds dir, exim_path, user, group,
-# caller, caller_group, caller_uid, caller_gid, num.
+# caller, caller_group, caller_uid, caller_gid, num, and tls => {server, client}.
 sub values_for ($where) {
     return {
         %FIXED,
@@ -38,6 +38,8 @@ sub values_for ($where) {
         CALLER_UID  => $where->{caller_uid},
         CALLER_GID  => $where->{caller_gid},
         TESTNUM     => $where->{num},
+        TLS_SERVER  => $where->{tls}{server},
+        TLS_CLIENT  => $where->{tls}{client},
     };
 }
 

@@ -79,6 +79,7 @@ sub _name_users ($self) {
         caller_uid   => $USERS{caller}[0],
         caller_gid   => $USERS{caller}[0],
         num          => $self->{spec}{num},
+        tls          => $self->{spec}{tls},
     });
     return;
 }

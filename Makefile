@@ -16,7 +16,7 @@ ALLFLAGS = $(CSTD) $(WARN) $(CFLAGS) -Isrc -MMD -MP
 LINK     = -pie -Wl,-z,relro,-z,now
 LIBS     = $(TLSLIBS) -lpcre2-8 -llmdb -lidn2 -lcrypt -lresolv -lm
 # The TLS libraries: both, openssl or gnutls. What is left out is not compiled at all.
-TLS      ?= both
+TLS      ?= $(if $(wildcard src/tls/gnutls.c),both,openssl)
 TLSOUT_both    = backends_openssl backends_gnutls
 TLSOUT_openssl = backends_both backends_gnutls gnutls
 TLSOUT_gnutls  = backends_both backends_openssl openssl

@@ -16,8 +16,7 @@ TEST(expand_text_and_variables)
         {"$1${2}$99", ""},
         {"$acl_m0$acl_c_name$acl_m_x", ""},
         {"$h_subject:x", "x"},
-        {"$spam_score$tls_cipher", ""},
-        {"$tls_in_bits", "0"},
+        {"$spam_score$dkim_domain", ""},
         {NULL, NULL},
     };
     test_ectx(&x);

@@ -151,8 +151,8 @@ TEST(reader_quotes)
 TEST(reader_errors)
 {
     CHECK_VALUE("zork = 1\n", "", "1:1 main option \"zork\" unknown");
-    CHECK_VALUE("tls_privatekey = x\n", "",
-                "1:1 option \"tls_privatekey\" is known to Exim but not supported by this version "
+    CHECK_VALUE("av_scanner = x\n", "",
+                "1:1 option \"av_scanner\" is known to Exim but not supported by this version "
                 "of minim");
     CHECK_VALUE("tls_advertise_hosts =\nqualify_domain = a\n", "qualify_domain",
                 "qualify_domain = a");

@@ -206,8 +206,6 @@ const struct option smtp_in_options[] = {
     {"prdr_enable", OPT_CUSTOM, 0, NULL, "PRDR: not supported", off_only, print_off},
     {"smtputf8_advertise_hosts", OPT_CUSTOM, 0, NULL,
      "hosts that are offered SMTPUTF8: not supported", off_only, print_off},
-    {"tls_advertise_hosts", OPT_CUSTOM, 0, NULL, "hosts that are offered STARTTLS: not supported",
-     off_only, print_off},
     {NULL, OPT_END, 0, NULL, NULL, NULL, NULL},
 };
 

@@ -1,0 +1,7 @@
+/*
+ * The backends of a program with OpenSSL alone. The Makefile takes one
+ * of the files backends_*.c, by its variable TLS.
+ */
+#include "tls/internal.h"
+
+const struct tls_backend *const tls_backends[] = {&tls_openssl, NULL};

@@ -1,7 +1,8 @@
 /*
  * Message digests (digest.h), whole texts at a time.
  *
- * MD5, SHA-1 and SHA-256 share the padding of blocks of 64 bytes; SHA-3 has a sponge of its own.
+ * MD5, SHA-1 and SHA-256 share the padding of blocks of 64 bytes; SHA-3 has a sponge of its own,
+ * and SHA-384 and SHA-512 are in sha512.c.
  * For expansions, where neither speed nor side channels matter; signatures come from a library.
  */
 #include "base/base.h"
@@ -302,6 +303,8 @@ static struct str sha3(struct pool *pool, size_t bytes, struct str data)
 struct str digest(struct pool *pool, enum digest_kind kind, struct str data)
 {
     switch (kind) {
+    case DIGEST_SHA384: return digest_sha512(pool, 48, data);
+    case DIGEST_SHA512: return digest_sha512(pool, 64, data);
     case DIGEST_SHA3_224: return sha3(pool, 28, data);
     case DIGEST_SHA3_256: return sha3(pool, 32, data);
     case DIGEST_SHA3_384: return sha3(pool, 48, data);

@@ -38,3 +38,33 @@ TEST(digest_hmac_rfc2202)
     CHECK_STR(hex_encode(pool, digest_hmac(pool, DIGEST_SHA1, key, text)),
               "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
 }
+
+/* Expected values from Python's hashlib; lengths around where padding needs a second block. */
+TEST(digest_sha2_of_64_bit_words)
+{
+    char text[240];
+    memset(text, 'a', sizeof text);
+    text[111] = '\0';
+    CHECK_STR(
+        hex(DIGEST_SHA384, "abc"),
+        "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7");
+    CHECK_STR(hex(DIGEST_SHA512, "abc"),
+              "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+              "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+    CHECK_STR(
+        hex(DIGEST_SHA384, text),
+        "3c37955051cb5c3026f94d551d5b5e2ac38d572ae4e07172085fed81f8466b8f90dc23a8ffcdea0b8d8e58e8fdacc80a");
+    text[111] = 'a';
+    text[112] = '\0';
+    CHECK_STR(
+        hex(DIGEST_SHA384, text),
+        "187d4e07cb306103c69967bf544d0dfbe9042577599c73c330abc0cb64c61236d5ed565ee19119d8c31779a38f791fcd");
+    text[112] = 'a';
+    text[239] = '\0';
+    CHECK_STR(
+        hex(DIGEST_SHA384, text),
+        "e247c35f4bc1aa38026f8880c8c97305545d00d3f859e00c57d1c1f0a176b3c6b749c4eb081f08bd0fba500969cd056a");
+    CHECK_STR(
+        hex(DIGEST_SHA384, ""),
+        "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b");
+}

@@ -2,6 +2,7 @@
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
 
+#include "base/asan.h"
 #include "base/banned.h"
 #include "base/buf.h"
 #include "base/child.h"

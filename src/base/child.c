@@ -51,6 +51,12 @@ _Noreturn static void run_child(const struct child_spec *s, int in, int out, int
     _exit(127);
 }
 
+void child_end(int status)
+{
+    asan_check_leaks();
+    _exit(status);
+}
+
 static void close_fd(int *fd)
 {
     if (*fd >= 0) {

@@ -180,7 +180,7 @@ _Noreturn static void serve(const struct config *conf, const struct hand_op *con
     for (char op;; pool_clear(pool)) {
         struct hand_message request, reply = {STR(""), -1};
         if (receive_message(line, pool, &op, &request) <= 0) {
-            _exit(0);
+            child_end(0);
         }
         const struct hand_op *const *o = ops;
         while (*o && (*o)->op != op) {
@@ -197,7 +197,7 @@ _Noreturn static void serve(const struct config *conf, const struct hand_op *con
             close(reply.fd);
         }
         if (!sent) {
-            _exit(0);
+            child_end(0);
         }
     }
 }
@@ -218,7 +218,7 @@ _Noreturn static void reside(const struct config *conf, const struct hand_op *co
         int fds[2], n;
         ssize_t got = receive_packet(control, &v, 1, fds, &n);
         if (got <= 0) {
-            _exit(0);
+            child_end(0);
         }
         if (n == 1 && fork() == 0) {
             close(control);

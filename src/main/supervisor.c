@@ -122,12 +122,12 @@ static void become_child(struct supervisor *s)
     root_take();
     if (priv_drop(s->conf) < 0) {
         log_write(LOG_MAIN | LOG_PANIC, "cannot give up root: %s", strerror(errno));
-        _exit(1);
+        child_end(1);
     }
     /* Changing identity clears this. A parent that died before is no longer ours. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != s->self) {
-        _exit(0);
+        child_end(0);
     }
     if (s->hand >= 0) {
         hand_use(s->hand);
@@ -154,7 +154,7 @@ static void child_main(struct supervisor *s, struct slot *slot, bool surplus)
     case JOB_DELIVERY: worker_delivery(&w); break;
     default: queue_run(s->conf, &s->c->run);
     }
-    _exit(0);
+    child_end(0);
 }
 
 /* Forks a process for the job; false if that could not be done now. */
@@ -587,14 +587,15 @@ static int supervise(struct command *c, struct config *conf, int ready)
         fill_pools(&s);
     }
     tell_parent(&s, ok);
-    if (!ok) {
-        return 1;
+    while (ok && round_of_work(&s)) {
     }
-    while (round_of_work(&s)) {
+    if (ok) {
+        remove_pid_file(&s);
     }
-    remove_pid_file(&s);
     pool_free(&s.conf->pool);
-    return 0;
+    root_take(); /* a process between two identities cannot be searched for leaks */
+    asan_allow_tracing();
+    return ok ? 0 : 1;
 }
 
 /* Leaves the caller's session; the caller waits until the daemon listens. */

@@ -105,7 +105,7 @@ _Noreturn static void deliver_detached(const struct config *conf, struct str id,
     setsid();
     hints_close_all();
     queue_deliver(conf, id, flags);
-    _exit(0);
+    child_end(0);
 }
 
 /* Delivers in a process of its own that nobody has to wait for. */
@@ -117,7 +117,7 @@ static void deliver_in_child(const struct config *conf, struct str id, unsigned 
         if (child == 0) {
             deliver_detached(conf, id, flags);
         }
-        _exit(child < 0);
+        child_end(child < 0);
     }
     int status = 0;
     if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0) {

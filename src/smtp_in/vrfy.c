@@ -232,7 +232,7 @@ static bool start(const struct etrn *e)
         if (pid == 0) {
             work(e);
         }
-        _exit(pid < 0);
+        child_end(pid < 0);
     }
     return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }

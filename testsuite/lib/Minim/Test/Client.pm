@@ -33,7 +33,8 @@ sub run ($arg, $lines, $out) {
     alarm 0;
     return 0 if $done;
     die $error unless ref $error;
-    print {$out} $self->{hidden} // '', $error->{text};
+    print {$out} $self->{hidden} // q() if $error->{code} != $EXIT{tls};
+    print {$out} $error->{text};
     return $error->{code};
 }
 
@@ -50,6 +51,7 @@ sub _dialogue ($self) {
         else                                { $self->_send($line) }
     }
     $self->_say('End of script');
+    $self->{tls_session}->bye if $self->{tls_session};
     delete $self->{tls_session};
     close $self->{socket};
     return;

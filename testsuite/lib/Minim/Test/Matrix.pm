@@ -1,7 +1,8 @@
 package Minim::Test::Matrix;
 
 # Tests that are run once per pairing of TLS libraries: "# matrix tls" in a
-# script's opening comment, or "matrix tls" in its group's REQUIRES. The MTA
+# script's opening comment, or "matrix tls" in its group's REQUIRES ("# matrix
+# none" excepts a test of such a group). The MTA
 # serves with the one and connects with the other; all pairings have the same
 # expectations. What a test is told of it: TLS_SERVER and TLS_CLIENT in its
 # configuration and script.
@@ -28,7 +29,7 @@ sub expand ($mta, $selectors, @tests) {
     for (@$selectors) { $only{ 0 + $1 }{$2} = 1 if m{^(\d+)/([a-z]+-[a-z]+)$} }
     my @runs;
     for my $test (@tests) {
-        my $matrix = grep { $_->[0] eq 'matrix' } @{ $test->{needs} };
+        my ($matrix) = map { $_->[0] eq 'matrix' ? $_->[1] eq 'tls' : () } reverse @{ $test->{needs} };
         my $plain  = { %$test, needs => [grep { $_->[0] ne 'matrix' } @{ $test->{needs} }] };
         my $wanted = $only{ 0 + $test->{num} };
         push @runs, grep { !$wanted || !$_->{pairing} || $wanted->{ $_->{pairing} } }

@@ -90,6 +90,7 @@ sub _connection ($self) {
         }
         last unless $more;
     }
+    $self->{tls_session}->bye if $self->{tls_session};
     delete $self->{tls_session};
     close $self->{socket};
     return;

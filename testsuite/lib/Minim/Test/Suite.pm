@@ -76,13 +76,14 @@ sub _matches ($test, $selector) {
 }
 
 # The comment lines a script begins with: its title, and the needs it states
-# ("# needs KIND WHAT", "# only MTA: REASON").
+# ("# needs KIND WHAT", "# only MTA: REASON"), "# matrix tls" or none.
 sub _header ($path) {
     my ($first, @more) = split /\n/, slurp($path);
     my @needs;
     for my $line (@more) {
         last unless $line =~ /^#(?!##)/;
         push @needs, [$1, $2 // ''] if $line =~ /^# needs (\S+)(?:\s+(.*\S))?/;
+        push @needs, ['matrix', $1] if $line =~ /^# matrix (\w+)/;
         push @needs, ['mta', $1, $2] if $line =~ /^# only (\S+): (.*\S)/;
     }
     return (($first // '') =~ /^#+\s*(.*)/ ? $1 : 'untitled', @needs);

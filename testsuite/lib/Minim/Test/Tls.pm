@@ -109,6 +109,7 @@ sub _server_context ($self) {
     });
     Net::SSLeay::CTX_set_tlsext_servername_callback($context, sub ($session, $data) {
         $self->{got_sni} = Net::SSLeay::get_servername($session);
+        return $STATUS_OK;
     });
     Net::SSLeay::CTX_set_alpn_select_cb($context, $self->{alpn}) if $self->{alpn};
     if ($self->{ca}) {
@@ -177,6 +178,9 @@ sub read {    ## no critic (the name of the operation)
 }
 
 sub write ($self, $data) { return Net::SSLeay::write($self->{session}, $data) }
+
+# Sends close-notify, for which nothing need be left to read.
+sub bye ($self) { return Net::SSLeay::shutdown($self->{session}) }
 
 # Sends close-notify and waits for the other side's.
 sub shutdown ($self) {

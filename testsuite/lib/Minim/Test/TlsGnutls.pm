@@ -137,6 +137,9 @@ sub read {    ## no critic (the name of the operation)
 
 sub write ($self, $data) { return print { $self->{to} } $data }
 
+# Sends close-notify; so does the program when its input ends.
+sub bye ($self) { return close $self->{to} }
+
 # Says goodbye; the connection itself cannot be used in clear afterwards.
 sub shutdown ($self) {
     close $self->{to};

@@ -41,6 +41,9 @@ bool listeners_open(const struct config *conf, struct listeners *l, const struct
 /* Closes those of `old` that `l` did not take over. */
 void listeners_drop(struct listeners *old, const struct listeners *l);
 
+/* Connections that wait for somebody to accept them. */
+int listeners_waiting(const struct listeners *l);
+
 /* "listening for SMTP on …", as the log line of the start has it. */
 struct str listeners_text(struct pool *pool, const struct listeners *l);
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -152,7 +153,7 @@ static int open_one(const struct config *conf, const struct listener *li, bool p
     struct pool *pool = pool_new("listen");
     struct str address = ip_text(pool, &li->ip);
     int fd, tries = patient ? s->daemon_startup_retries : 0;
-    while ((fd = net_listen(&li->ip, li->port, backlog ? *backlog : 20)) < 0) {
+    while ((fd = net_listen(&li->ip, li->port, backlog ? *backlog : SOMAXCONN)) < 0) {
         const char *why = strerror(errno);
         if (is_any(&li->ip)) {
             address = li->ip.family == AF_INET6 ? STR("(any IPv6)") : STR("(any IPv4)");
@@ -227,6 +228,19 @@ void listeners_drop(struct listeners *old, const struct listeners *l)
             close(old->v[i].fd);
         }
     }
+}
+
+int listeners_waiting(const struct listeners *l)
+{
+    int n = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        struct tcp_info info;
+        socklen_t len = sizeof info;
+        if (getsockopt(l->v[i].fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0) {
+            n += (int)info.tcpi_unacked; /* of a listening socket: its queue */
+        }
+    }
+    return n;
 }
 
 /* ---- text ---- */

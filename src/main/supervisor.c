@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -27,7 +28,8 @@ enum {
     STOP_GRACE_MS = 10000, /* conversations may go on that long before the supervisor leaves */
     REMIND_MS = 500,       /* orders are repeated to those that may have missed them */
     YOUNG_MS = 2000,       /* who dies younger is not replaced at once */
-    MAX_BACKOFF_MS = 10000
+    MAX_BACKOFF_MS = 10000,
+    KEPT_HEAP = 512 * 1024 /* of a worker's: not given back after each message, to be had again */
 };
 
 struct orders orders;
@@ -216,13 +218,25 @@ static void reap(struct supervisor *s)
     }
 }
 
-/* Brings the pool of a job to its least size, and to more if all of it is busy. */
+/* Work of a job that nobody has taken yet. */
+static int waiting(const struct supervisor *s, enum job job)
+{
+    return job == JOB_RECEPTION ? listeners_waiting(&s->listeners) : queue_pool_waiting(s->pool);
+}
+
+/*
+ * Brings the pool of a job to its least size; and if all of it is busy, to so many that whatever
+ * waits finds somebody, and the next one too. One by one would be too slow: connections that come
+ * all at once overflow the kernel's queue, and their clients try again a second later.
+ */
 static void fill(struct supervisor *s, enum job job)
 {
     int there = board_count(s->board, job, s->generation, false);
     int idle = board_count(s->board, job, s->generation, true);
     int all = board_count(s->board, job, 0, false), limit = job_limit(s, job);
-    int wanted = there < MIN_WORKERS ? MIN_WORKERS - there : idle == 0 ? 1 + there / 16 : 0;
+    int wanted = there < MIN_WORKERS ? MIN_WORKERS - there
+                 : idle == 0         ? 1 + there / 16 + waiting(s, job)
+                                     : 0;
     for (; wanted > 0 && (all < limit || there < MIN_WORKERS); wanted--) {
         if (!start_child(s, job, there >= MIN_WORKERS)) {
             return;
@@ -580,6 +594,7 @@ static int supervise(struct command *c, struct config *conf, int ready)
                            .generation = 1,
                            .ready = ready};
     s.next_run = c->queue_interval ? 0 : INT64_MAX;
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_HEAP);
     catch_signals();
     root_leave(conf);
     bool ok = start(&s);

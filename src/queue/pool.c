@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,12 @@ int queue_pool_listen(const struct config *conf)
     pool_free(&pool);
     errno = error;
     return fd;
+}
+
+int queue_pool_waiting(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) == 0 ? bytes / RECORD : 0;
 }
 
 /* The pipe's writing end, or -1 if nobody listens. */

@@ -49,6 +49,10 @@ void queue_hand_over(const struct config *conf, struct str id, enum queue_how ho
  * -1 after a log line.
  */
 int queue_pool_listen(const struct config *conf);
+
+/* Messages in that pipe that no worker has taken yet. */
+int queue_pool_waiting(int fd);
+
 /* What a worker's owner wants to know of it, and how long it may idle. */
 struct queue_hooks {
     void (*state)(void *closure, bool busy); /* before and after each message */

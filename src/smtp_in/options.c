@@ -166,7 +166,7 @@ const struct option smtp_in_options[] = {
     {"smtp_banner", OPT_EXPAND, O(smtp_banner), BANNER, "the greeting", NULL, NULL},
     {"smtp_check_spool_space", OPT_BOOL, O(smtp_check_spool_space), "true",
      "SIZE of MAIL counts in the check for free space", NULL, NULL},
-    {"smtp_connect_backlog", OPT_INT, O(smtp_connect_backlog), "20",
+    {"smtp_connect_backlog", OPT_INT, O(smtp_connect_backlog), "128",
      "connections the kernel holds until they are accepted", NULL, NULL},
     {"smtp_enforce_sync", OPT_BOOL, O(smtp_enforce_sync), "true",
      "clients that do not wait for replies are turned away", NULL, NULL},

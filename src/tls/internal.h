@@ -306,8 +306,14 @@ extern const struct variable tls_variables[];
 
 /* ---- dane.c ---- */
 
-/* The chain against the records: true if it satisfies them (usage 3), and *anchors for usage 2. */
+/* True if the leaf (DER) matches a record of usage 3; if a certificate matches one of usage 2. */
 bool tlsa_matches_leaf(struct pool *pool, const struct tlsa_set *set, struct str leaf);
 bool tlsa_trusts(struct pool *pool, const struct tlsa_set *set, struct str cert);
+
+/* Adds the certificates that stand whole in records of usage 2: a server need not send them. */
+void tlsa_anchors(const struct tlsa_set *set, struct strvec *out);
+
+/* The set as a text: equal for equal sets, whatever the order and the TTL of the answers. */
+struct str tlsa_text(struct pool *pool, const struct tlsa_set *set);
 
 #endif

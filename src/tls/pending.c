@@ -15,9 +15,3 @@ struct str staple_for(const struct tls_pair *pairs, size_t n, struct str leaf)
     (void)pairs, (void)n, (void)leaf;
     return STR_NONE;
 }
-
-struct str tlsa_text(struct pool *pool, const struct tlsa_set *set)
-{
-    (void)pool, (void)set;
-    return STR_NONE;
-}

@@ -36,9 +36,11 @@ struct tls_spec {
     struct str alpn;          /* wire form (RFC 7301): length octet and name each; empty: none */
     struct str options;       /* openssl_options */
     int dh_bits;
-    bool tickets; /* server: issue and accept session tickets */
+    bool tickets;     /* server: issue and accept session tickets */
+    bool auto_pkcs11; /* GnuTLS may load PKCS#11 modules by itself */
 };
 
+struct tls_record;
 struct tls_context; /* of a backend */
 struct tls_link;    /* of a backend: one connection */
 
@@ -236,10 +238,12 @@ struct tls {
     struct tls_credentials *named; /* those that SNI chose */
     struct tls_side *side;         /* while the handshake runs */
     struct tls_facts *facts;
-    struct tls_error error; /* of policy; text unset: it is content */
-    struct cert leaf;       /* of the peer; der unset: none */
-    struct cert issuer;     /* of it; der unset: not known */
-    bool trusted;           /* the chain, whatever the name */
+    struct tls_error error;     /* of policy; text unset: it is content */
+    struct cert leaf;           /* of the peer; der unset: none */
+    struct cert issuer;         /* of it; der unset: not known */
+    bool trusted;               /* the chain, whatever the name */
+    time_t proof_until;         /* nextUpdate of a good proof; 0: there was none */
+    struct tls_record *offered; /* client: the session that was offered; NULL: none */
     bool dane_matched;
     char stash; /* a byte read ahead to see whether there is any */
     bool stashed, ended;
@@ -248,6 +252,47 @@ struct tls {
 /* What could not be agreed on, in words of ours and the library's: "(SSL_accept): …". */
 void tls_explain(struct tls *t, enum tls_io io, const struct tls_failure *failure,
                  struct tls_error *error);
+
+/* All that decides the credentials of a side, with the state of the files that are cached. */
+struct str tls_credentials_key(struct pool *pool, const struct tls_backend *b,
+                               const struct tls_side *side);
+
+/* ---- resume.c ---- */
+
+/* A key to seal tickets with: AES-256-CBC and HMAC-SHA256 (RFC 5077 4). */
+struct tls_ticket_key {
+    unsigned char name[16], cipher[32], mac[32];
+};
+
+enum tls_ticket {
+    TLS_TICKET_NONE, /* not ours, or too old: a full handshake */
+    TLS_TICKET_GOOD,
+    TLS_TICKET_RENEW /* good, but the client is to get a new one */
+};
+
+/* The key to seal a ticket with (name NULL), or the one of that name. */
+enum tls_ticket tls_ticket_key(struct tls *t, const unsigned char *name,
+                               struct tls_ticket_key *out);
+
+/* For a library that makes its keys itself: a secret to make them from, the same in all workers. */
+bool tls_ticket_stem(struct tls *t, unsigned char key[64]);
+
+/* What a session belongs to; one made under another identity is not to be resumed. */
+void tls_identity(struct tls *t, unsigned char id[32]);
+
+/* A client's record, read. */
+struct tls_record {
+    time_t stored, proof_until, leaf_until;
+    int lifetime;           /* seconds, as the server said; 0: it did not */
+    struct tls_facts facts; /* of the handshake that made the session */
+    struct str session;     /* the library's */
+};
+
+/* False for anything that is not a whole record. */
+bool tls_record_read(struct pool *pool, struct str record, struct tls_record *out);
+
+/* May the session be offered at the time now? */
+bool tls_record_usable(const struct tls_record *r, bool ocsp_required, time_t now);
 
 /* ---- ocsp.c: one table of what a response means (RFC 6960) ---- */
 

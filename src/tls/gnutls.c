@@ -1,0 +1,1050 @@
+/*
+ * TLS by GnuTLS 3.7: mechanism only. What is asked of the peer, what its certificate and its
+ * stapled status mean, and what is logged is decided in judge.c and tls.c through the callbacks of
+ * internal.h; this file and gnutls_primitives.c are
+ * all that knows GnuTLS.
+ *
+ * A context (credentials, priorities) is made from texts that policy has read, shared by many
+ * connections, and freed by its owner. A link (session) moves its bytes by tls_pull() and
+ * tls_push(), which block until the deadline. Errors come back in GnuTLS' words.
+ *
+ * GnuTLS' own view of stapled responses is not asked for, and its check of revocation lists is
+ * replaced by a stricter one: a missing or outdated list counts, as it does with the other library.
+ */
+#include "tls/gnutls_text.h"
+#include "tls/internal.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/ocsp.h>
+#include <gnutls/pkcs11.h>
+#include <gnutls/x509.h>
+
+/* Most certificates of a chain that are looked at; what GnuTLS verifies by default. */
+enum { MAX_CHAIN = 16 };
+
+struct tls_context {
+    struct pool *pool;
+    gnutls_certificate_credentials_t cred;
+    gnutls_x509_trust_list_t trust; /* of cred */
+    gnutls_priority_t priority;
+    gnutls_dh_params_t dh;
+    gnutls_x509_crl_t *crls;
+    unsigned crl_count;
+    bool check_crls;
+    gnutls_datum_t ticket_key;
+    gnutls_datum_t *alpn;
+    unsigned alpn_count;
+    bool verify, chain_staples;
+};
+
+struct tls_link {
+    gnutls_session_t session;
+    struct tls_context *context; /* the one in use */
+    struct tls *t;
+    bool server, asks_status;
+    bool heard;          /* server: the first ClientHello has been handed to policy */
+    bool judged;         /* the peer's chain has been handed to policy */
+    int alert;           /* policy ends the handshake with it; 0: it does not */
+    int wire_errno;      /* of the last failure below */
+    int first;           /* octet from the peer; -1: none yet */
+    int lifetime;        /* client: seconds, of the newest ticket */
+    struct str original; /* client: cipher of the session that was offered */
+};
+
+/* ---- words and small conversions ---- */
+
+static struct str gtls_words(int code)
+{
+    return str_c(gnutls_strerror(code));
+}
+
+static void gtls_versions(struct pool *pool, struct str *compiled, struct str *running)
+{
+    *compiled = str_dup(pool, STR(GNUTLS_VERSION));
+    *running = str_dup(pool, str_c(gnutls_check_version(NULL)));
+}
+
+static gnutls_datum_t datum(struct str s)
+{
+    return (gnutls_datum_t){(unsigned char *)(uintptr_t)s.p, s.len};
+}
+
+/* A tainted view of what GnuTLS holds. */
+static struct str view(const gnutls_datum_t *d)
+{
+    return d && d->size ? str_taint(str_n((const char *)d->data, d->size)) : STR_NONE;
+}
+
+/* A copy of what GnuTLS handed over, which is freed. */
+static struct str taken(struct pool *pool, gnutls_datum_t *d)
+{
+    struct str s = d->data ? str_dup(pool, str_n((const char *)d->data, d->size)) : STR_NONE;
+    gnutls_free(d->data);
+    d->data = NULL;
+    return s;
+}
+
+static struct str cert_der(struct pool *pool, gnutls_x509_crt_t c)
+{
+    gnutls_datum_t d = {NULL, 0};
+    gnutls_x509_crt_export2(c, GNUTLS_X509_FMT_DER, &d);
+    return str_taint(taken(pool, &d));
+}
+
+static struct tls_link *link_of(gnutls_session_t session)
+{
+    return gnutls_session_get_ptr(session);
+}
+
+/* ---- the wire ---- */
+
+static ssize_t wire_pull(gnutls_transport_ptr_t ptr, void *p, size_t n)
+{
+    struct tls_link *l = ptr;
+    ssize_t got = tls_pull(l->t, p, n);
+    if (got < 0) {
+        l->wire_errno = errno;
+        gnutls_transport_set_errno(l->session, errno);
+    } else if (got > 0 && l->first < 0) {
+        l->first = *(unsigned char *)p;
+    }
+    return got;
+}
+
+/* Time-outs are kept below. */
+static int wire_wait(gnutls_transport_ptr_t ptr, unsigned ms)
+{
+    (void)ptr, (void)ms;
+    return 1;
+}
+
+static bool push_all(struct tls_link *l, const char *p, size_t n)
+{
+    while (n) {
+        ssize_t put = tls_push(l->t, p, n);
+        if (put <= 0) {
+            l->wire_errno = errno;
+            gnutls_transport_set_errno(l->session, errno);
+            return false;
+        }
+        p += put;
+        n -= (size_t)put;
+    }
+    return true;
+}
+
+/* What GnuTLS wants to send at once leaves at once: one packet for a flight, not one a record. */
+static ssize_t wire_push(gnutls_transport_ptr_t ptr, const giovec_t *v, int count)
+{
+    struct tls_link *l = ptr;
+    char flight[20000];
+    size_t held = 0, total = 0;
+    for (int i = 0; i < count; i++) {
+        const char *p = v[i].iov_base;
+        size_t n = v[i].iov_len;
+        total += n;
+        if (held + n > sizeof flight) {
+            if (!push_all(l, flight, held)) {
+                return -1;
+            }
+            held = 0;
+        }
+        if (n > sizeof flight || count == 1) {
+            if (!push_all(l, p, n)) {
+                return -1;
+            }
+        } else {
+            memcpy(flight + held, p, n);
+            held += n;
+        }
+    }
+    return push_all(l, flight, held) ? (ssize_t)total : -1;
+}
+
+/* ---- making a context ---- */
+
+static void gtls_context_free(struct tls_context **context)
+{
+    struct tls_context *c = *context;
+    if (!c) {
+        return;
+    }
+    struct pool *pool = c->pool;
+    if (c->cred) {
+        gnutls_certificate_free_credentials(c->cred);
+    }
+    if (c->priority) {
+        gnutls_priority_deinit(c->priority);
+    }
+    if (c->dh) {
+        gnutls_dh_params_deinit(c->dh);
+    }
+    for (unsigned i = 0; i < c->crl_count; i++) {
+        gnutls_x509_crl_deinit(c->crls[i]);
+    }
+    gnutls_free(c->crls);
+    if (c->ticket_key.data) {
+        gnutls_memset(c->ticket_key.data, 0, c->ticket_key.size);
+        gnutls_free(c->ticket_key.data);
+    }
+    *context = NULL;
+    pool_free(&pool);
+}
+
+/* Proofs for intermediates cannot be given when they are asked for (TLS 1.3), only beforehand. */
+static void add_chain_staples(struct tls_context *c, const struct tls_pair *pair, unsigned index)
+{
+    bool beyond_leaf = false;
+    for (size_t i = 1; i < pair->staples.n; i++) {
+        beyond_leaf = beyond_leaf || pair->staples.v[i].len;
+    }
+    for (size_t i = 0; beyond_leaf && i < pair->staples.n; i++) {
+        gnutls_datum_t d = datum(pair->staples.v[i]);
+        if (d.size && gnutls_certificate_set_ocsp_status_request_mem(c->cred, &d, index,
+                                                                     GNUTLS_X509_FMT_DER) >= 0) {
+            c->chain_staples = true;
+        }
+    }
+}
+
+static int add_pair(struct tls_context *c, const struct tls_pair *pair)
+{
+    gnutls_datum_t cert = datum(pair->cert_pem), key = datum(pair->key_pem);
+    int r =
+        gnutls_certificate_set_x509_key_mem2(c->cred, &cert, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (r >= 0) {
+        add_chain_staples(c, pair, (unsigned)r);
+    }
+    return r < 0 ? r : 0;
+}
+
+static int add_trust(struct tls_context *c, const struct tls_spec *spec, struct str *error)
+{
+    gnutls_datum_t cas = datum(spec->cas_pem);
+    unsigned flags = spec->send_ca_names ? GNUTLS_TL_USE_IN_TLS : 0;
+    int r = gnutls_x509_trust_list_init(&c->trust, 0);
+    if (r < 0) {
+        return r;
+    }
+    gnutls_certificate_set_trust_list(c->cred, c->trust, 0);
+    if (spec->system_cas) {
+        r = gnutls_x509_trust_list_add_system_trust(c->trust, 0, 0);
+    }
+    if (r >= 0 && spec->cas_pem.len) {
+        r = gnutls_x509_trust_list_add_trust_mem(c->trust, &cas, NULL, GNUTLS_X509_FMT_PEM, flags,
+                                                 0);
+        if (r == 0 || r == GNUTLS_E_NO_CERTIFICATE_FOUND) {
+            *error = STR("no certificate in the file");
+            return GNUTLS_E_NO_CERTIFICATE_FOUND;
+        }
+    }
+    return r;
+}
+
+static int add_crls(struct tls_context *c, struct str pem, struct str *error)
+{
+    gnutls_datum_t d = datum(pem);
+    int r = gnutls_x509_crl_list_import2(&c->crls, &c->crl_count, &d, GNUTLS_X509_FMT_PEM, 0);
+    c->check_crls = true;
+    if (r == GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR || (r >= 0 && c->crl_count == 0)) {
+        *error = STR("no CRL in the file");
+        return GNUTLS_E_NO_CERTIFICATE_FOUND;
+    }
+    return r;
+}
+
+/* RFC 7919: known to clients by name, and given as numbers to those that do not know them. */
+static const struct {
+    const char *name;
+    const gnutls_datum_t *prime, *generator;
+    const unsigned *key_bits;
+} named_groups[] = {
+    {"ffdhe2048", &gnutls_ffdhe_2048_group_prime, &gnutls_ffdhe_2048_group_generator,
+     &gnutls_ffdhe_2048_key_bits},
+    {"ffdhe3072", &gnutls_ffdhe_3072_group_prime, &gnutls_ffdhe_3072_group_generator,
+     &gnutls_ffdhe_3072_key_bits},
+    {"ffdhe4096", &gnutls_ffdhe_4096_group_prime, &gnutls_ffdhe_4096_group_generator,
+     &gnutls_ffdhe_4096_key_bits},
+    {"ffdhe6144", &gnutls_ffdhe_6144_group_prime, &gnutls_ffdhe_6144_group_generator,
+     &gnutls_ffdhe_6144_key_bits},
+    {"ffdhe8192", &gnutls_ffdhe_8192_group_prime, &gnutls_ffdhe_8192_group_generator,
+     &gnutls_ffdhe_8192_key_bits},
+};
+
+static int import_group(struct pool *scratch, gnutls_dh_params_t dh, struct str name)
+{
+    struct str prime;
+    for (size_t i = 0; i < ARRAY_LEN(named_groups); i++) {
+        if (str_is(name, named_groups[i].name)) {
+            return gnutls_dh_params_import_raw2(
+                dh, named_groups[i].prime, named_groups[i].generator, *named_groups[i].key_bits);
+        }
+    }
+    if (gnutls_text_group(scratch, name, &prime)) {
+        gnutls_datum_t p = datum(prime), two = {(unsigned char *)(uintptr_t) "\2", 1};
+        return gnutls_dh_params_import_raw(dh, &p, &two);
+    }
+    return GNUTLS_E_UNIMPLEMENTED_FEATURE;
+}
+
+static int set_dh(struct pool *scratch, struct tls_context *c, const struct tls_spec *spec)
+{
+    enum { LIBRARY_BITS = 2048 };
+    gnutls_datum_t pem = datum(spec->dhparam_pem);
+    if (!pem.size && !spec->dhparam_group.len) {
+        return spec->dh_bits > 0 && spec->dh_bits < LIBRARY_BITS
+                   ? 0
+                   : gnutls_certificate_set_known_dh_params(c->cred, GNUTLS_SEC_PARAM_MEDIUM);
+    }
+    int r = gnutls_dh_params_init(&c->dh);
+    if (r >= 0) {
+        r = pem.size ? gnutls_dh_params_import_pkcs3(c->dh, &pem, GNUTLS_X509_FMT_PEM)
+                     : import_group(scratch, c->dh, spec->dhparam_group);
+    }
+    if (r >= 0) {
+        gnutls_certificate_set_dh_params(c->cred, c->dh);
+    }
+    return r;
+}
+
+static void keep_alpn(struct tls_context *c, struct str wire)
+{
+    struct str rest = str_dup(c->pool, wire);
+    c->alpn = pool_calloc(c->pool, wire.len / 2 + 1, sizeof *c->alpn);
+    while (rest.len) {
+        uint32_t n = (unsigned char)rest.p[0];
+        c->alpn[c->alpn_count++] = datum(str_sub(rest, 1, n));
+        rest = str_from(rest, n + 1);
+    }
+}
+
+static int set_priority(struct pool *scratch, struct tls_context *c, const struct tls_spec *spec,
+                        const char **where, struct str *error)
+{
+    const char *at = "";
+    struct str text;
+    *where = "setting curves";
+    if (!gnutls_text_priority(scratch, spec->ciphers, spec->eccurve, &text, error)) {
+        return GNUTLS_E_INVALID_REQUEST;
+    }
+    *where = "setting cipher list";
+    int r = gnutls_priority_init(&c->priority, str_cstr(scratch, text), &at);
+    if (r < 0 && at && *at) {
+        *error = str_fmt(scratch, "%s At \"%.20s\"", gnutls_strerror(r), at);
+    }
+    return r;
+}
+
+/* Every step; <0 with *where, and *error where there is a better text than GnuTLS'. */
+static int fill_context(struct pool *scratch, struct tls_context *c, const struct tls_spec *spec,
+                        const char **where, struct str *error)
+{
+    *where = "gnutls_certificate_allocate_credentials";
+    int r = gnutls_certificate_allocate_credentials(&c->cred);
+    if (r < 0) {
+        return r;
+    }
+    gnutls_certificate_set_flags(c->cred, GNUTLS_CERTIFICATE_API_V2);
+    gnutls_certificate_set_verify_flags(c->cred, GNUTLS_VERIFY_DISABLE_CRL_CHECKS);
+    *where = "cert/key setup";
+    for (size_t i = 0; r >= 0 && i < spec->pair_count; i++) {
+        r = add_pair(c, &spec->pairs[i]);
+    }
+    if (r >= 0) {
+        r = set_priority(scratch, c, spec, where, error);
+    }
+    if (r >= 0) {
+        *where = "loading trusted certificates";
+        r = add_trust(c, spec, error);
+    }
+    if (r >= 0 && spec->crls_pem.len) {
+        *where = "loading CRLs";
+        r = add_crls(c, spec->crls_pem, error);
+    }
+    if (r >= 0 && spec->server) {
+        *where = "setting D-H parameters";
+        r = set_dh(scratch, c, spec);
+    }
+    if (r >= 0 && spec->server && spec->tickets) {
+        *where = "gnutls_session_ticket_key_generate";
+        r = gnutls_session_ticket_key_generate(&c->ticket_key);
+    }
+    return r;
+}
+
+static int on_staple(gnutls_session_t session, void *ptr, gnutls_datum_t *out);
+
+static struct tls_context *gtls_context(struct pool *scratch, const struct tls_spec *spec,
+                                        const char **where, struct str *error)
+{
+    struct pool *pool = pool_new("GnuTLS context");
+    struct tls_context *c = POOL_NEW(pool, struct tls_context);
+    c->pool = pool;
+    c->verify = spec->verify;
+    *error = STR_NONE;
+    if (!spec->auto_pkcs11) {
+        gnutls_pkcs11_init(GNUTLS_PKCS11_FLAG_MANUAL, NULL);
+    }
+    keep_alpn(c, spec->alpn);
+    int r = fill_context(scratch, c, spec, where, error);
+    if (r < 0) {
+        if (str_unset(*error)) {
+            *error = gtls_words(r);
+        }
+        gtls_context_free(&c);
+        return NULL;
+    }
+    if (spec->server) {
+        gnutls_certificate_set_ocsp_status_request_function(c->cred, on_staple, NULL);
+    }
+    return c;
+}
+
+/* ---- callbacks of the handshake: the ClientHello, the proof ---- */
+
+/* What of a context belongs to the session itself. */
+static int use_context(struct tls_link *l, struct tls_context *c)
+{
+    int r = gnutls_priority_set(l->session, c->priority);
+    l->context = c;
+    if (r >= 0) {
+        r = gnutls_credentials_set(l->session, GNUTLS_CRD_CERTIFICATE, c->cred);
+    }
+    if (r >= 0 && c->alpn_count) {
+        unsigned flags = l->server ? GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE : 0;
+        r = gnutls_alpn_set_protocols(l->session, c->alpn, c->alpn_count, flags);
+    }
+    if (r >= 0 && l->server) {
+        gnutls_certificate_server_set_request(l->session,
+                                              c->verify ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_IGNORE);
+    }
+    if (r >= 0 && c->ticket_key.data) {
+        r = gnutls_session_ticket_enable_server(l->session, &c->ticket_key);
+    }
+    return r;
+}
+
+static int on_extension(void *closure, unsigned type, const unsigned char *p, unsigned n)
+{
+    tls_hello_extension(closure, type, str_n((const char *)p, n));
+    return 0;
+}
+
+static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                    const gnutls_datum_t *message)
+{
+    struct tls_link *l = link_of(session);
+    struct tls_context *other = NULL;
+    (void)type, (void)when;
+    if (!incoming || l->heard) {
+        return 0; /* the second ClientHello of a connection repeats the first */
+    }
+    l->heard = true;
+    struct tls_hello hello = {.alpn.pool = tls_pool(l->t)};
+    int r =
+        gnutls_ext_raw_parse(&hello, on_extension, message, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+    if (r < 0 && r != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
+        return r;
+    }
+    l->asks_status = hello.asks_status;
+    if (!tls_hello(l->t, &hello, &other)) {
+        return GNUTLS_E_UNRECOGNIZED_NAME;
+    }
+    return other ? use_context(l, other) : 0;
+}
+
+static int on_staple(gnutls_session_t session, void *ptr, gnutls_datum_t *out)
+{
+    struct tls_link *l = link_of(session);
+    struct str proof = tls_staple(l->t, view(gnutls_certificate_get_ours(session)));
+    (void)ptr;
+    out->data = proof.len ? gnutls_malloc(proof.len) : NULL;
+    if (!out->data) {
+        return GNUTLS_E_NO_CERTIFICATE_STATUS;
+    }
+    memcpy(out->data, proof.p, proof.len);
+    out->size = proof.len;
+    return 0;
+}
+
+/* Client: how long the ticket is good for stands first in NewSessionTicket, in all versions. */
+static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                     const gnutls_datum_t *message)
+{
+    (void)type, (void)when;
+    if (incoming && message->size >= 4) {
+        const unsigned char *p = message->data;
+        uint32_t seconds = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+        link_of(session)->lifetime = seconds < INT32_MAX ? (int)seconds : INT32_MAX;
+    }
+    return 0;
+}
+
+/* ---- the peer's chain ---- */
+
+/* A chain in the library's form. */
+struct chain {
+    gnutls_x509_crt_t sent[MAX_CHAIN];
+    unsigned n;
+    gnutls_x509_crt_t path[MAX_CHAIN + 1]; /* leaf to anchor */
+    unsigned path_n;
+    gnutls_x509_crt_t anchor; /* the path's last, if it is not of those sent */
+};
+
+static bool chain_import(struct chain *c, const gnutls_datum_t *raw, unsigned n)
+{
+    for (; c->n < n && c->n < MAX_CHAIN; c->n++) {
+        if (gnutls_x509_crt_init(&c->sent[c->n]) < 0) {
+            return false;
+        }
+        if (gnutls_x509_crt_import(c->sent[c->n], &raw[c->n], GNUTLS_X509_FMT_DER) < 0) {
+            gnutls_x509_crt_deinit(c->sent[c->n]);
+            return false;
+        }
+    }
+    return c->n == n;
+}
+
+static void chain_free(struct chain *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        gnutls_x509_crt_deinit(c->sent[i]);
+    }
+    if (c->anchor) {
+        gnutls_x509_crt_deinit(c->anchor);
+    }
+}
+
+/* From the leaf by names of issuers to the first one that is trusted; how GnuTLS went is not told. */
+static void chain_find_path(struct chain *c, gnutls_x509_trust_list_t trust)
+{
+    gnutls_x509_crt_t at = c->sent[0];
+    while (at && c->path_n < MAX_CHAIN) {
+        gnutls_x509_crt_t next = NULL;
+        c->path[c->path_n++] = at;
+        if (gnutls_x509_trust_list_get_issuer(trust, at, &c->anchor, GNUTLS_TL_GET_COPY) == 0) {
+            if (!gnutls_x509_crt_equals(c->anchor, at)) {
+                c->path[c->path_n++] = c->anchor;
+            }
+            return;
+        }
+        c->anchor = NULL;
+        for (unsigned i = 0; i < c->n && !next; i++) {
+            if (c->sent[i] != at && gnutls_x509_crt_check_issuer(at, c->sent[i])) {
+                next = c->sent[i];
+            }
+        }
+        at = next;
+    }
+}
+
+/* Does what was sent end in a certificate that signed itself? */
+static bool chain_is_self_signed(const struct chain *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        if (gnutls_x509_crt_check_issuer(c->sent[i], c->sent[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Which certificate of the path has run out, or is not valid yet; -1: none. */
+static int chain_untimely(const struct chain *c, bool expired)
+{
+    time_t now = time_now().tv_sec;
+    for (unsigned i = 0; i < c->path_n; i++) {
+        if (expired ? gnutls_x509_crt_get_expiration_time(c->path[i]) < now
+                    : gnutls_x509_crt_get_activation_time(c->path[i]) > now) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* Each certificate below the anchor needs a good list of its issuer that does not name it. */
+static enum tls_verdict chain_revoked(const struct chain *c, const struct tls_context *context,
+                                      int *depth)
+{
+    for (unsigned i = 0; i + 1 < c->path_n; i++) {
+        gnutls_x509_crt_t issuer = c->path[i + 1];
+        bool covered = false;
+        *depth = (int)i;
+        for (unsigned k = 0; k < context->crl_count; k++) {
+            gnutls_x509_crl_t crl = context->crls[k];
+            unsigned status = 0;
+            if (!gnutls_x509_crl_check_issuer(crl, issuer) ||
+                gnutls_x509_crl_verify(crl, &issuer, 1, 0, &status) < 0 || status) {
+                continue;
+            }
+            covered = true;
+            if (gnutls_x509_crt_check_revocation(c->path[i], &crl, 1) == 1) {
+                return TLS_REVOKED;
+            }
+        }
+        if (!covered) {
+            return TLS_NO_CRL;
+        }
+    }
+    *depth = -1;
+    return TLS_TRUSTED;
+}
+
+/* The bits of GnuTLS' status, the weightiest first. */
+static const struct {
+    unsigned bit;
+    enum tls_verdict verdict;
+} verdicts[] = {
+    {GNUTLS_CERT_SIGNER_NOT_FOUND, TLS_UNKNOWN_ISSUER},
+    {GNUTLS_CERT_SIGNER_NOT_CA, TLS_BAD_PURPOSE},
+    {GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE, TLS_BAD_PURPOSE},
+    {GNUTLS_CERT_PURPOSE_MISMATCH, TLS_BAD_PURPOSE},
+    {GNUTLS_CERT_REVOKED, TLS_REVOKED},
+    {GNUTLS_CERT_SIGNATURE_FAILURE, TLS_BAD_SIGNATURE},
+    {GNUTLS_CERT_INSECURE_ALGORITHM, TLS_WEAK},
+    {GNUTLS_CERT_EXPIRED, TLS_EXPIRED},
+    {GNUTLS_CERT_NOT_ACTIVATED, TLS_NOT_YET_VALID},
+};
+
+static enum tls_verdict verdict_of(unsigned status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+        if (status & verdicts[i].bit) {
+            return verdicts[i].verdict;
+        }
+    }
+    return status ? TLS_UNTRUSTED : TLS_TRUSTED;
+}
+
+/* Fills verdict, depth, text and path from GnuTLS' status for the chain. */
+static void explain_status(struct tls_link *l, struct chain *c, gnutls_x509_trust_list_t trust,
+                           unsigned status, bool check_crls, struct tls_chain *out)
+{
+    gnutls_datum_t words = {NULL, 0};
+    out->verdict = verdict_of(status);
+    bool path = out->verdict == TLS_TRUSTED || out->verdict == TLS_EXPIRED ||
+                out->verdict == TLS_NOT_YET_VALID;
+    if (path) {
+        chain_find_path(c, trust);
+        out->depth =
+            out->verdict == TLS_TRUSTED ? -1 : chain_untimely(c, out->verdict == TLS_EXPIRED);
+    }
+    if (out->verdict == TLS_UNKNOWN_ISSUER && chain_is_self_signed(c)) {
+        out->verdict = TLS_SELF_SIGNED;
+    }
+    if (status &&
+        gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &words, 0) >= 0) {
+        out->text = str_trim(taken(tls_pool(l->t), &words));
+    }
+    int depth;
+    enum tls_verdict v = path && check_crls ? chain_revoked(c, l->context, &depth) : TLS_TRUSTED;
+    if (v != TLS_TRUSTED) {
+        out->verdict = v;
+        out->depth = depth;
+    }
+    for (unsigned i = 0; out->verdict == TLS_TRUSTED && i < c->path_n; i++) {
+        strvec_push(&out->path, cert_der(tls_pool(l->t), c->path[i]));
+    }
+}
+
+/* A list of these certificates alone; NULL if memory is short. */
+static gnutls_x509_trust_list_t list_of(const struct strvec *anchors)
+{
+    gnutls_x509_trust_list_t list;
+    if (gnutls_x509_trust_list_init(&list, 0) < 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < anchors->n; i++) {
+        gnutls_datum_t d = datum(anchors->v[i]);
+        gnutls_x509_trust_list_add_trust_mem(list, &d, NULL, GNUTLS_X509_FMT_DER, 0, 0);
+    }
+    return list;
+}
+
+/* The library's verdict on a chain that is not empty. */
+static void verify_chain(struct tls_link *l, const gnutls_datum_t *raw, unsigned n,
+                         struct tls_chain *out)
+{
+    const char *purpose = l->server ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER;
+    gnutls_typed_vdata_st data = {GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)(uintptr_t)purpose,
+                                  0};
+    struct strvec anchors = {.pool = tls_pool(l->t)};
+    struct chain c = {.n = 0};
+    unsigned status = 0;
+    int r = GNUTLS_E_CERTIFICATE_ERROR;
+    bool only = !l->server && tls_anchors(l->t, &out->sent, &anchors);
+    gnutls_x509_trust_list_t trust = only ? list_of(&anchors) : l->context->trust;
+    if (trust && chain_import(&c, raw, n)) {
+        r = only ? gnutls_x509_trust_list_verify_crt2(trust, c.sent, c.n, &data, 1,
+                                                      GNUTLS_VERIFY_DISABLE_CRL_CHECKS, &status,
+                                                      NULL)
+                 : gnutls_certificate_verify_peers(l->session, &data, 1, &status);
+    }
+    if (r < 0) {
+        out->verdict = TLS_UNTRUSTED;
+        out->text = gtls_words(r);
+    } else {
+        explain_status(l, &c, trust, status, l->context->check_crls && !only, out);
+    }
+    chain_free(&c);
+    if (only && trust) {
+        gnutls_x509_trust_list_deinit(trust, 1);
+    }
+}
+
+static int judge_staples(struct tls_link *l, unsigned chain_length)
+{
+    struct strvec staples = {.pool = tls_pool(l->t)};
+    size_t known = 0;
+    for (unsigned i = 0; i < chain_length; i++) {
+        gnutls_datum_t d = {NULL, 0};
+        bool there = gnutls_ocsp_status_request_get2(l->session, i, &d) >= 0 && d.size;
+        strvec_push(&staples, there ? view(&d) : STR(""));
+        known = there ? staples.n : known;
+    }
+    staples.n = known;
+    return tls_judge_staples(l->t, &staples);
+}
+
+/* The certificates are there, whether good or not, or none was sent. */
+static int on_verify(gnutls_session_t session)
+{
+    struct tls_link *l = link_of(session);
+    struct pool *pool = tls_pool(l->t);
+    struct tls_chain chain = {.sent.pool = pool, .path.pool = pool, .depth = -1};
+    unsigned n = 0;
+    const gnutls_datum_t *raw = gnutls_certificate_get_peers(session, &n);
+    l->judged = true;
+    for (unsigned i = 0; raw && i < n; i++) {
+        strvec_push(&chain.sent, view(&raw[i]));
+    }
+    if (chain.sent.n) {
+        verify_chain(l, raw, n, &chain);
+    } else {
+        chain.verdict = TLS_NO_CERTIFICATE;
+    }
+    l->alert = tls_judge_chain(l->t, &chain);
+    if (!l->alert && !l->server && l->asks_status) {
+        l->alert = judge_staples(l, n);
+    }
+    return l->alert ? GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR : 0;
+}
+
+/* ---- links ---- */
+
+static void gtls_link_free(struct tls_link **l)
+{
+    if (*l) {
+        if ((*l)->session) {
+            gnutls_deinit((*l)->session);
+        }
+        *l = NULL;
+    }
+}
+
+static unsigned session_flags(const struct tls_side *side)
+{
+    unsigned flags = side->server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET
+                                  : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT;
+    if (!side->server) {
+        flags |= GNUTLS_NO_EXTENSIONS; /* it would ask for a status by itself */
+    }
+    return side->resume ? flags : flags | GNUTLS_NO_TICKETS;
+}
+
+static int set_client(struct tls_link *l, const struct tls_side *side)
+{
+    int r = 0;
+    if (side->sni.len) {
+        r = gnutls_server_name_set(l->session, GNUTLS_NAME_DNS, side->sni.p, side->sni.len);
+    }
+    if (r >= 0 && side->request_ocsp) {
+        r = gnutls_ocsp_status_request_enable_client(l->session, NULL, 0, NULL);
+    }
+    if (side->dh_bits > 0) {
+        gnutls_dh_set_prime_bits(l->session, (unsigned)side->dh_bits);
+    }
+    gnutls_handshake_set_hook_function(l->session, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET,
+                                       GNUTLS_HOOK_POST, on_ticket);
+    return r;
+}
+
+static struct tls_link *gtls_link(struct tls_context *c, struct tls *t, const struct tls_side *side)
+{
+    struct tls_link *l = POOL_NEW(tls_pool(t), struct tls_link);
+    l->t = t;
+    l->first = -1;
+    l->server = side->server;
+    if (gnutls_init(&l->session, session_flags(side)) < 0) {
+        return NULL;
+    }
+    gnutls_session_set_ptr(l->session, l);
+    gnutls_transport_set_ptr(l->session, l);
+    gnutls_transport_set_pull_function(l->session, wire_pull);
+    gnutls_transport_set_pull_timeout_function(l->session, wire_wait);
+    gnutls_transport_set_vec_push_function(l->session, wire_push);
+    gnutls_session_set_verify_function(l->session, on_verify);
+    if (tls_settings(side->conf)->gnutls_compat_mode) {
+        gnutls_session_enable_compatibility_mode(l->session);
+    }
+    int r = use_context(l, c);
+    if (r >= 0 && side->server) {
+        gnutls_handshake_set_hook_function(l->session, GNUTLS_HANDSHAKE_CLIENT_HELLO,
+                                           GNUTLS_HOOK_PRE, on_hello);
+    } else if (r >= 0) {
+        l->asks_status = side->request_ocsp;
+        r = set_client(l, side);
+    }
+    if (r < 0) {
+        gtls_link_free(&l);
+    }
+    return l;
+}
+
+/* ---- the handshake ---- */
+
+static enum tls_cause cause_of(const struct tls_link *l, int code)
+{
+    enum { CHANGE_CIPHER_SPEC = 20, APPLICATION_DATA = 23 };
+    if (l->first >= 0 && (l->first < CHANGE_CIPHER_SPEC || l->first > APPLICATION_DATA)) {
+        return TLS_CAUSE_NOT_TLS;
+    }
+    switch (code) {
+    case GNUTLS_E_FATAL_ALERT_RECEIVED: return TLS_CAUSE_PEER_ALERT;
+    case GNUTLS_E_UNSUPPORTED_VERSION_PACKET: return TLS_CAUSE_VERSION;
+    case GNUTLS_E_NO_CIPHER_SUITES:
+    case GNUTLS_E_UNKNOWN_CIPHER_SUITE:
+    case GNUTLS_E_NO_COMMON_KEY_SHARE:
+    case GNUTLS_E_UNSUPPORTED_SIGNATURE_ALGORITHM:
+    case GNUTLS_E_INCOMPATIBLE_SIG_WITH_KEY:
+    case GNUTLS_E_UNWANTED_ALGORITHM:
+    case GNUTLS_E_INSUFFICIENT_CREDENTIALS: return TLS_CAUSE_CIPHER;
+    case GNUTLS_E_NO_APPLICATION_PROTOCOL: return TLS_CAUSE_ALPN;
+    default: return TLS_CAUSE_OTHER;
+    }
+}
+
+/* What a code means; errno is that of the wire, or 0 if TLS failed. */
+static enum tls_io io_of(struct tls_link *l, int code)
+{
+    if (code >= 0) {
+        return TLS_IO_OK;
+    }
+    errno = 0;
+    switch (code) {
+    case GNUTLS_E_AGAIN: return TLS_IO_AGAIN;
+    case GNUTLS_E_PREMATURE_TERMINATION: return TLS_IO_EOF;
+    case GNUTLS_E_PULL_ERROR:
+    case GNUTLS_E_PUSH_ERROR: errno = l->wire_errno;
+    }
+    return TLS_IO_ERROR;
+}
+
+/* The reason goes to the peer, if it still listens; what it did before is what counts. */
+static void send_alert(struct tls_link *l, int code)
+{
+    int before = l->t->wire_errno;
+    if (l->alert) {
+        gnutls_alert_send(l->session, GNUTLS_AL_FATAL, (gnutls_alert_description_t)l->alert);
+    } else {
+        gnutls_alert_send_appropriate(l->session, code);
+    }
+    l->t->wire_errno = before;
+}
+
+static enum tls_io fail_handshake(struct tls_link *l, int code, struct tls_failure *failure)
+{
+    enum tls_io io = io_of(l, code);
+    int saved = errno;
+    failure->alert = -1;
+    if (io == TLS_IO_ERROR && !saved) {
+        failure->cause = cause_of(l, code);
+        failure->text = gtls_words(code);
+        if (failure->cause == TLS_CAUSE_PEER_ALERT) {
+            failure->alert = (int)gnutls_alert_get(l->session);
+        } else {
+            send_alert(l, code);
+        }
+    }
+    errno = saved;
+    return io;
+}
+
+/* What GnuTLS leaves to do: nothing is verified where nothing was sent, no ticket is issued. */
+static int finish_server(struct tls_link *l)
+{
+    bool resumed = gnutls_session_is_resumed(l->session) != 0;
+    if (l->context->verify && !resumed && !l->judged && on_verify(l->session)) {
+        return GNUTLS_E_CERTIFICATE_ERROR;
+    }
+    if (l->context->chain_staples && l->asks_status && !resumed) {
+        tls_staple(l->t, view(gnutls_certificate_get_ours(l->session)));
+    }
+    if (l->context->ticket_key.data && gnutls_protocol_get_version(l->session) >= GNUTLS_TLS1_3) {
+        int r = gnutls_session_ticket_send(l->session, 1, 0);
+        return r == GNUTLS_E_INVALID_REQUEST ? 0 : r;
+    }
+    return 0;
+}
+
+static enum tls_io gtls_handshake(struct tls_link *l, struct pool *pool,
+                                  struct tls_failure *failure)
+{
+    int r;
+    (void)pool;
+    l->wire_errno = 0;
+    do {
+        r = gnutls_handshake(l->session);
+    } while (r < 0 && r != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(r));
+    if (r >= 0 && l->server) {
+        r = finish_server(l);
+    }
+    return r < 0 ? fail_handshake(l, r, failure) : TLS_IO_OK;
+}
+
+/* ---- bytes ---- */
+
+/*
+ * Says no to a peer that wants a new handshake, and passes over warnings: true if reading goes on.
+ * A peer that does nothing else is cut off.
+ */
+static bool is_passed_over(struct tls_link *l, int code, int *times)
+{
+    enum { MOST = 16 };
+    if (code == GNUTLS_E_REHANDSHAKE) {
+        gnutls_alert_send(l->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+    } else if (code != GNUTLS_E_WARNING_ALERT_RECEIVED && code != GNUTLS_E_INTERRUPTED) {
+        return false;
+    }
+    return ++*times < MOST;
+}
+
+static enum tls_io gtls_read(struct tls_link *l, char *p, size_t n, size_t *got)
+{
+    ssize_t r;
+    int times = 0;
+    do {
+        r = gnutls_record_recv(l->session, p, n);
+    } while (r < 0 && is_passed_over(l, (int)r, &times));
+    *got = r > 0 ? (size_t)r : 0;
+    return r == 0 ? TLS_IO_EOF : io_of(l, (int)r);
+}
+
+static enum tls_io gtls_write(struct tls_link *l, const char *p, size_t n, size_t *put)
+{
+    ssize_t r;
+    do {
+        r = gnutls_record_send(l->session, p, n);
+    } while (r == GNUTLS_E_INTERRUPTED);
+    *put = r > 0 ? (size_t)r : 0;
+    return io_of(l, (int)r);
+}
+
+static bool gtls_pending(struct tls_link *l)
+{
+    return gnutls_record_check_pending(l->session) > 0;
+}
+
+static void gtls_bye(struct tls_link *l)
+{
+    gnutls_bye(l->session, GNUTLS_SHUT_WR);
+}
+
+/* ---- facts ---- */
+
+/* RFC 9266 for TLS 1.3, RFC 5929 3 before. */
+static struct str gtls_binding(struct tls_link *l, struct pool *pool)
+{
+    gnutls_datum_t d = {NULL, 0};
+    bool new = gnutls_protocol_get_version(l->session) >= GNUTLS_TLS1_3;
+    if (gnutls_session_channel_binding(
+            l->session, new ? GNUTLS_CB_TLS_EXPORTER : GNUTLS_CB_TLS_UNIQUE, &d) < 0) {
+        return STR_NONE;
+    }
+    return base64_encode(pool, taken(pool, &d));
+}
+
+/* As Exim with this library writes it; a resumed session bears the text of its first connection. */
+static struct str cipher_text(struct tls_link *l, struct pool *pool, struct str version, int bits)
+{
+    if (l->original.len && gnutls_session_is_resumed(l->session)) {
+        return str_dup(pool, l->original);
+    }
+    char *desc = gnutls_session_get_desc(l->session);
+    struct str out = gnutls_text_cipher(pool, version, str_c(desc), bits);
+    gnutls_free(desc);
+    return out;
+}
+
+static void gtls_facts(struct tls_link *l, struct pool *pool, struct tls_facts *f)
+{
+    gnutls_datum_t alpn = {NULL, 0};
+    unsigned n = 0;
+    const gnutls_datum_t *peers = gnutls_certificate_get_peers(l->session, &n);
+    const char *version = gnutls_protocol_get_name(gnutls_protocol_get_version(l->session));
+
+    f->version = str_dup(pool, str_c(version));
+    f->bits = (int)(8 * gnutls_cipher_get_key_size(gnutls_cipher_get(l->session)));
+    f->cipher = cipher_text(l, pool, f->version, f->bits);
+    f->cipher_std = str_dup(pool, str_c(gnutls_ciphersuite_get(l->session)));
+    if (gnutls_alpn_get_selected_protocol(l->session, &alpn) >= 0) {
+        f->alpn = str_dup(pool, view(&alpn));
+    }
+    f->peercert = peers && n ? str_dup(pool, view(peers)) : STR_NONE;
+    f->ourcert = str_dup(pool, view(gnutls_certificate_get_ours(l->session)));
+    f->ourcert.tainted = false;
+    f->binding = gtls_binding(l, pool);
+    if (gnutls_session_is_resumed(l->session)) {
+        f->resumption |= RESUME_RESUMED;
+    }
+}
+
+/* ---- sessions ---- */
+
+static bool gtls_session_offer(struct tls_link *l, struct str session)
+{
+    struct str cipher, rest;
+    if (!gnutls_text_unpack(session, &cipher, &rest) ||
+        gnutls_session_set_data(l->session, rest.p, rest.len) < 0) {
+        return false;
+    }
+    l->original = str_dup(tls_pool(l->t), cipher);
+    return true;
+}
+
+static struct str gtls_session_take(struct tls_link *l, struct pool *pool, int *lifetime)
+{
+    gnutls_datum_t d = {NULL, 0};
+    if (!(gnutls_session_get_flags(l->session) & GNUTLS_SFLAGS_SESSION_TICKET) ||
+        gnutls_session_get_data2(l->session, &d) < 0) {
+        return STR_NONE;
+    }
+    struct tls_facts f = {0};
+    gtls_facts(l, pool, &f);
+    *lifetime = l->lifetime;
+    return gnutls_text_pack(pool, f.cipher, taken(pool, &d));
+}
+
+const struct tls_backend tls_gnutls = {
+    .name = "gnutls",
+    .feature = "GnuTLS",
+    .accept = "gnutls_handshake",
+    .connect = "gnutls_handshake",
+    .slash_dn = false,
+    .versions = gtls_versions,
+    .context = gtls_context,
+    .context_free = gtls_context_free,
+    .link = gtls_link,
+    .link_free = gtls_link_free,
+    .handshake = gtls_handshake,
+    .read = gtls_read,
+    .write = gtls_write,
+    .pending = gtls_pending,
+    .bye = gtls_bye,
+    .facts = gtls_facts,
+    .self_sign = gnutls_self_sign,
+    .verify_signature = gnutls_verify_signature,
+    .session_offer = gtls_session_offer,
+    .session_take = gtls_session_take,
+};

@@ -289,13 +289,11 @@ static enum dns_result ask(struct query *q, struct str domain, enum dns_type typ
 /* One name and type. False if the whole query is to be given up for now. */
 static bool run_one(struct query *q, struct str domain, enum dns_type type)
 {
-    struct dns_answer a;
+    struct dns_answer a = {0};
     enum dns_result r = ask(q, domain, type, &a);
+    last.authentic = q->dnssec == NEVER ? NULL : a.authentic ? "yes" : "no";
     if (r == DNS_NOMATCH || r == DNS_NODATA) {
         return true;
-    }
-    if (r == DNS_OK) {
-        last.authentic = q->dnssec == NEVER ? NULL : a.authentic ? "yes" : "no";
     }
     if (r != DNS_OK || (q->dnssec == STRICT && !a.authentic)) {
         q->deferred |= q->defer != NEVER;

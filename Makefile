@@ -28,7 +28,8 @@ TLSLIBS  = $(TLSLIBS_$(TLS))
 ASAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 DEPS     = gcc clang make perl iproute2 libnet-ssleay-perl faketime swaks valgrind clang-format cppcheck universal-ctags pkg-config \
-           libssl-dev libgnutls28-dev libpcre2-dev liblmdb-dev libidn2-dev libcrypt-dev libclang-rt-14-dev
+           libssl-dev libgnutls28-dev libpcre2-dev liblmdb-dev libidn2-dev libcrypt-dev libclang-rt-14-dev \
+           openssl gnutls-bin nsd unbound ldnsutils
 
 TESTSRC  = $(wildcard src/*/test_*.c)
 SRC      = $(filter-out $(TESTSRC) $(TLSOUT),$(wildcard src/*/*.c))

@@ -6,6 +6,7 @@
  * Each function returns what the test says; on TEST_DEFER and TEST_ERROR the words are in j->log.
  */
 #include "acl/internal.h"
+#include "tls/tls.h"
 
 #include <ctype.h>
 #include <unistd.h>
@@ -110,13 +111,22 @@ static enum acl_test test_authenticated(struct acl_job *j, const struct acl_line
     return from_match(j, match_local_part(j->x, &l->arg, mechanism, true, NULL));
 }
 
-/* Without TLS no connection is encrypted. */
+/* The cipher suite, without the version before it and the bits behind it, is in the list. */
 static enum acl_test test_encrypted(struct acl_job *j, const struct acl_line *l, struct str arg)
 {
-    (void)j;
-    (void)l;
     (void)arg;
-    return TEST_FAIL;
+    const struct tls_facts *tls = j->x->sess->tls;
+    if (!tls) {
+        return TEST_FAIL;
+    }
+    struct str cipher = tls->cipher;
+    ptrdiff_t colon = str_chr(cipher, ':');
+    if (colon >= 0) {
+        cipher = str_from(cipher, (size_t)colon + 1);
+        colon = str_chr(cipher, ':');
+        cipher = colon < 0 ? cipher : str_sub(cipher, 0, (size_t)colon);
+    }
+    return from_match(j, match_local_part(j->x, &l->arg, cipher, true, NULL));
 }
 
 /* ---- others ---- */

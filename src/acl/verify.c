@@ -6,6 +6,7 @@
  * notes, so that it is verified once per message.
  */
 #include "acl/internal.h"
+#include "tls/tls.h"
 
 #include <ctype.h>
 
@@ -294,6 +295,17 @@ static enum acl_test verify_reverse(struct acl_job *j, struct verify *v)
     return TEST_FAIL;
 }
 
+static enum acl_test verify_certificate(struct acl_job *j, struct verify *v)
+{
+    const struct session *s = j->x->sess;
+    (void)v;
+    if (s && s->tls && s->tls->verified) {
+        return TEST_OK;
+    }
+    j->user = STR("no verified certificate");
+    return TEST_FAIL;
+}
+
 /* ---- parsing ---- */
 
 static const struct verify_row rows[] = {
@@ -306,7 +318,7 @@ static const struct verify_row rows[] = {
     {"not_blind", ACL_DATA | ACL_NOTSMTP, false, true, false, verify_not_blind},
     {"helo", 0, false, false, false, verify_helo},
     {"reverse_host_lookup", 0, false, true, false, verify_reverse},
-    {"certificate", 0, false, false, true, NULL},
+    {"certificate", 0, false, false, false, verify_certificate},
     {"csa", 0, true, true, true, NULL},
     {"arc", 0, true, true, true, NULL},
 };

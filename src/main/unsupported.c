@@ -13,7 +13,7 @@
 /* clang-format off */
 static const struct option main_rows[] = {
     U("acl_not_smtp_mime"), U("acl_smtp_auth"), U("acl_smtp_data_prdr"), U("acl_smtp_dkim"),
-    U("acl_smtp_mime"), U("acl_smtp_starttls"), U("auth_advertise_hosts"), U("av_scanner"),
+    U("acl_smtp_mime"), U("auth_advertise_hosts"), U("av_scanner"),
     U("check_log_inodes"), U("check_log_space"), U("debug_store"), U("disable_fsync"),
     U("dkim_verify_hashes"), U("dkim_verify_keytypes"), U("dkim_verify_min_keysizes"),
     U("dkim_verify_minimal"), U("dkim_verify_signers"), U("dmarc_forensic_sender"),

@@ -203,7 +203,8 @@ static bool expand_settings(struct conv *c)
     }
     if (expand_option(x, &c->set->smtp_receive_timeout, &s) && !str_empty(s)) {
         n = time_interval(s);
-        stream_timeout(c->io, n > 0 ? (int)n : 0);
+        c->receive_timeout = n > 0 ? (int)n : 0;
+        stream_timeout(c->io, c->receive_timeout);
     }
     return true;
 }
@@ -256,6 +257,9 @@ enum conv_end conv_accept(struct conv *c)
         return END_DROP;
     }
     if (!str_empty(c->sess->host_address) && (end = refuse_host(c)) != GO_ON) {
+        return end;
+    }
+    if (c->tls_at_once && (end = conv_tls_on_connect(c)) != GO_ON) {
         return end;
     }
     if (!str_unset(c->set->acl_smtp_connect.text)) {

@@ -85,6 +85,7 @@ static void extensions(struct conv *c, struct buf *out)
         !c->sess->no_pipelining_advertise && conv_host_in(c, &set->pipelining_advertise_hosts);
     c->advertised_chunking = conv_host_in(c, &set->chunking_advertise_hosts);
     c->sess->pipelining_advertised = c->advertised_pipelining;
+    c->advertised_tls = conv_offers_tls(c);
     const struct {
         bool on;
         const char *name;
@@ -96,6 +97,7 @@ static void extensions(struct conv *c, struct buf *out)
         {!str_unset(set->acl_smtp_expn.text), "EXPN"},
         {c->advertised_pipelining, "PIPELINING"},
         {c->advertised_chunking, "CHUNKING"},
+        {c->advertised_tls, "STARTTLS"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (rows[i].on) {
@@ -105,16 +107,16 @@ static void extensions(struct conv *c, struct buf *out)
     buf_addz(out, "\r\n250 HELP");
 }
 
-static struct str protocol_name(const struct conv *c)
+struct str conv_protocol(const struct conv *c)
 {
-    bool auth = !str_empty(c->sess->auth_mechanism);
+    const struct session *s = c->sess;
+    bool auth = c->ehlo && !str_empty(s->auth_mechanism);
     if (c->batch) {
         return STR("local-bsmtp");
     }
-    if (str_empty(c->sess->host_address)) {
-        return !c->ehlo ? STR("local-smtp") : auth ? STR("local-esmtpa") : STR("local-esmtp");
-    }
-    return !c->ehlo ? STR("smtp") : auth ? STR("esmtpa") : STR("esmtp");
+    return STR_CAT(s->pool, str_empty(s->host_address) ? STR("local-") : STR(""),
+                   c->ehlo ? STR("esmtp") : STR("smtp"), s->tls ? STR("s") : STR(""),
+                   auth ? STR("a") : STR(""));
 }
 
 enum conv_end cmd_helo(struct conv *c, const struct smtp_line *l)
@@ -151,7 +153,7 @@ enum conv_end cmd_helo(struct conv *c, const struct smtp_line *l)
     struct buf out;
     buf_init(&out, c->msg_pool, 1 << 14);
     c->advertised_pipelining = c->advertised_chunking = c->advertised_dsn = c->advertised_8bit =
-        false;
+        c->advertised_tls = false;
     s->pipelining_advertised = false;
     greet(c, &r, &out);
     if (ehlo) {
@@ -161,7 +163,7 @@ enum conv_end cmd_helo(struct conv *c, const struct smtp_line *l)
     struct str text = buf_str(&out);
     reply(c, "%.*s", STR_ARG(text));
     c->helo_seen = true;
-    s->protocol = protocol_name(c);
+    s->protocol = conv_protocol(c);
     conv_incomplete(c, hello);
     conv_reset(c);
     return GO_ON;

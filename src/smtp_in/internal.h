@@ -3,13 +3,14 @@
 #define SMTP_IN_INTERNAL_H
 
 #include "smtp_in/smtp_in.h"
+#include "tls/tls.h"
 
 /* ---- settings ---- */
 
 struct smtp_in_settings {
     struct etext acl_not_smtp, acl_not_smtp_start, acl_smtp_connect, acl_smtp_data, acl_smtp_etrn,
         acl_smtp_expn, acl_smtp_helo, acl_smtp_mail, acl_smtp_mailauth, acl_smtp_notquit,
-        acl_smtp_predata, acl_smtp_quit, acl_smtp_rcpt, acl_smtp_vrfy;
+        acl_smtp_predata, acl_smtp_quit, acl_smtp_rcpt, acl_smtp_starttls, acl_smtp_vrfy;
     bool accept_8bitmime, delivery_date_remove, envelope_to_remove, return_path_remove,
         extract_addresses_remove_arguments, ignore_fromline_local, local_from_check,
         local_sender_retain, recipients_max_reject, smtp_accept_keepalive, smtp_check_spool_space,
@@ -136,6 +137,7 @@ struct conv {
     struct pool *msg_pool;
     struct ectx x; /* over the above; x.pool is msg_pool */
     struct stream *io;
+    int receive_timeout;          /* smtp_receive_timeout, seconds; 0: none */
     const struct smtp_peer *peer; /* NULL: not TCP of our own */
     const struct submission *sub; /* NULL: TCP */
     bool tcp;                     /* the client is a TCP client (whoever accepted it) */
@@ -146,6 +148,8 @@ struct conv {
         advertised_chunking, advertised_dsn, advertised_8bit, count_nonmail, count_nonmail_known,
         rset_free, helo_free, ehlo_free, nolog, in_bdat, bdat_last, bdat_refused, no_mail_logged,
         data_sync_fault, quit_seen;
+    bool starttls_free, advertised_tls, tls_at_once;
+    bool tls_failed;   /* nothing but QUIT is taken any more */
     bool mail_refused; /* the last command was a MAIL that failed, or a RCPT behind it */
     bool last_was_rcpt, too_many_rcpts, discarded;
     bool rcpt_unanswered;           /* the next reply is the one to a RCPT */
@@ -256,8 +260,20 @@ void conv_quiet_start(struct conv *c);
 /* Asks RFC 1413 who the client is; the session's ident. */
 void accept_ident(struct conv *c);
 
+/* ---- encryption (tls.c) ---- */
+
+/* Does the handshake that comes before all else. END_DROP after logging if it fails. */
+enum conv_end conv_tls_on_connect(struct conv *c);
+
+/* True if the client is to be offered STARTTLS. */
+bool conv_offers_tls(struct conv *c);
+
+/* The protocol's name as $received_protocol has it: "esmtps" … */
+struct str conv_protocol(const struct conv *c);
+
 /* ---- commands ---- */
 
+enum conv_end cmd_starttls(struct conv *c, const struct smtp_line *l);
 enum conv_end cmd_helo(struct conv *c, const struct smtp_line *l);
 enum conv_end cmd_mail(struct conv *c, const struct smtp_line *l);
 enum conv_end cmd_rcpt(struct conv *c, const struct smtp_line *l);

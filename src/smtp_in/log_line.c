@@ -98,6 +98,7 @@ static struct str arrival(struct receiver *r)
         buf_addf(&b, " R=%.*s", STR_ARG(m->message_reference));
     }
     add_host(r, &b);
+    tls_log(&b, r->sess->tls);
     add_auth(r, &b);
     if (r->chunked) {
         buf_addz(&b, " K");

@@ -13,6 +13,7 @@
     "{${if def:sender_ident {from ${quote_local_part:$sender_ident} }}" \
     "${if def:sender_helo_name {(helo=$sender_helo_name)\\n\\t}}}}" \
     "by $primary_hostname ${if def:received_protocol {with $received_protocol }}" \
+    "${if def:tls_in_ver { ($tls_in_ver)}}${if def:tls_in_cipher_std { tls $tls_in_cipher_std\\n\\t}}" \
     "(minim $version_number)\\n\\t" \
     "${if def:sender_address {(envelope-from <$sender_address>)\\n\\t}}" \
     "id $message_exim_id${if def:received_for {\\n\\tfor $received_for}}"
@@ -64,6 +65,7 @@ const struct option smtp_in_options[] = {
      NULL, NULL},
     {"acl_smtp_quit", OPT_EXPAND, O(acl_smtp_quit), NULL, "ACL for QUIT", NULL, NULL},
     {"acl_smtp_rcpt", OPT_EXPAND, O(acl_smtp_rcpt), NULL, "ACL for RCPT", NULL, NULL},
+    {"acl_smtp_starttls", OPT_EXPAND, O(acl_smtp_starttls), NULL, "ACL for STARTTLS", NULL, NULL},
     {"acl_smtp_vrfy", OPT_EXPAND, O(acl_smtp_vrfy), NULL, "ACL for VRFY", NULL, NULL},
     {"chunking_advertise_hosts", OPT_HOSTS, O(chunking_advertise_hosts), "*",
      "hosts that are offered CHUNKING", NULL, NULL},

@@ -324,9 +324,13 @@ static void log_refusal(struct conv *c, enum acl_where where, bool permanent,
     ptrdiff_t nl = str_unset(log) ? -1 : str_chr(log, '\n');
     log = nl < 0 ? log : str_sub(log, 0, (size_t)nl);
     struct str who = conv_who(c, true), info = sender_info(c, where), what = what_of(c, where);
-    log_msg(target, c->msg, "%.*s %.*s%srejected %.*s%s%.*s", STR_ARG(who), STR_ARG(info),
-            permanent ? "" : "temporarily ", STR_ARG(what), str_unset(log) ? "" : ": ",
-            STR_ARG(log));
+    struct buf tls;
+    buf_init(&tls, c->msg_pool, 1 << 16);
+    tls_log(&tls, c->sess->tls);
+    struct str encrypted = buf_str(&tls);
+    log_msg(target, c->msg, "%.*s%.*s %.*s%srejected %.*s%s%.*s", STR_ARG(who), STR_ARG(encrypted),
+            STR_ARG(info), permanent ? "" : "temporarily ", STR_ARG(what),
+            str_unset(log) ? "" : ": ", STR_ARG(log));
 }
 
 enum conv_end reply_acl(struct conv *c, enum acl_where where, enum acl_result rc,

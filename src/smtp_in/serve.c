@@ -69,8 +69,12 @@ static void log_no_mail(struct conv *c)
         return;
     }
     struct str who = conv_who(c, false), seen = conv_history(c), used = conv_age(c);
-    log_write(LOG_MAIN, "no MAIL in SMTP connection from %.*s D=%.*s%.*s", STR_ARG(who),
-              STR_ARG(used), STR_ARG(seen));
+    struct buf tls;
+    buf_init(&tls, c->msg_pool, 1 << 16);
+    tls_log(&tls, s->tls);
+    struct str encrypted = buf_str(&tls);
+    log_write(LOG_MAIN, "no MAIL in SMTP connection from %.*s D=%.*s%.*s%.*s", STR_ARG(who),
+              STR_ARG(used), STR_ARG(encrypted), STR_ARG(seen));
 }
 
 static struct session *new_session(const struct smtp_peer *peer)
@@ -102,6 +106,7 @@ void smtp_in_serve(const struct config *conf, const struct smtp_peer *peer)
     struct session *s = new_session(peer);
     conv_init(&c, conf, s);
     set_socket(c.set, peer->fd);
+    c.tls_at_once = peer->tls_on_connect || smtp_in_tls_port(conf, s->interface_port);
     c.io = s->stream = stream_new_small(s->pool, peer->fd, peer->fd);
     if (!str_empty(s->host_address) && conv_accept(&c) == GO_ON) {
         conv_run(&c);

@@ -45,7 +45,7 @@ void conv_init(struct conv *c, const struct config *conf, struct session *s)
     c->sess = s;
     c->msg_pool = pool_new("transaction");
     c->history.pool = s->pool;
-    c->rset_free = c->helo_free = c->ehlo_free = true;
+    c->rset_free = c->helo_free = c->ehlo_free = c->starttls_free = true;
     s->enforce_sync = c->set->smtp_enforce_sync;
     s->acl_c.pool = s->pool;
     conv_reset(c);
@@ -244,10 +244,11 @@ static enum conv_end sync_error(struct conv *c)
 /* Counts a command that is not about mail; true if there were too many. */
 static bool too_many_nonmail(struct conv *c, enum smtp_cmd cmd)
 {
-    bool *free_one = cmd == CMD_RSET   ? &c->rset_free
-                     : cmd == CMD_HELO ? &c->helo_free
-                     : cmd == CMD_EHLO ? &c->ehlo_free
-                                       : NULL;
+    bool *free_one = cmd == CMD_RSET       ? &c->rset_free
+                     : cmd == CMD_HELO     ? &c->helo_free
+                     : cmd == CMD_EHLO     ? &c->ehlo_free
+                     : cmd == CMD_STARTTLS ? &c->starttls_free
+                                           : NULL;
     switch (cmd) {
     case CMD_MAIL:
     case CMD_RCPT:
@@ -318,8 +319,9 @@ static enum conv_end cmd_help(struct conv *c, const struct smtp_line *l)
     (void)l;
     struct buf b;
     buf_init(&b, c->msg_pool, 512);
-    buf_addz(&b,
-             "214-Commands supported:\r\n214 HELO EHLO MAIL RCPT DATA BDAT NOOP QUIT RSET HELP");
+    buf_addz(&b, conv_offers_tls(c) ? "214-Commands supported:\r\n214 STARTTLS"
+                                    : "214-Commands supported:\r\n214");
+    buf_addz(&b, " HELO EHLO MAIL RCPT DATA BDAT NOOP QUIT RSET HELP");
     buf_addz(&b, str_unset(c->set->acl_smtp_etrn.text) ? "" : " ETRN");
     buf_addz(&b, str_unset(c->set->acl_smtp_expn.text) ? "" : " EXPN");
     buf_addz(&b, str_unset(c->set->acl_smtp_vrfy.text) ? "" : " VRFY");
@@ -332,12 +334,6 @@ static enum conv_end cmd_auth(struct conv *c, const struct smtp_line *l)
 {
     (void)l;
     return reply_error(c, true, 503, STR_NONE, "AUTH command used when not advertised");
-}
-
-static enum conv_end cmd_starttls(struct conv *c, const struct smtp_line *l)
-{
-    (void)l;
-    return reply_error(c, true, 503, STR_NONE, "STARTTLS command used when not advertised");
 }
 
 /* ---- dispatch ---- */
@@ -403,6 +399,10 @@ enum conv_end conv_command(struct conv *c, const struct smtp_line *l)
     c->cmd = l->text;
     c->cmd_arg = STR_NONE;
     c->sess->smtp_command = l->text;
+    if (c->tls_failed && l->cmd != CMD_QUIT) {
+        reply(c, "554 Security failure");
+        return GO_ON;
+    }
     if (l->cmd != CMD_DATA && l->cmd != CMD_BDAT) {
         c->last_was_rcpt = false;
     }
@@ -420,7 +420,9 @@ enum conv_end conv_command(struct conv *c, const struct smtp_line *l)
     if (l->cmd >= CMD_COUNT) {
         return faulty_line(c, l);
     }
-    note_history(c, l->cmd);
+    if (!c->tls_failed) {
+        note_history(c, l->cmd);
+    }
     if (unsynchronized(c, l->cmd)) {
         return sync_error(c);
     }

@@ -17,6 +17,15 @@ struct smtp_peer {
 };
 void smtp_in_serve(const struct config *conf, const struct smtp_peer *peer);
 
+/*
+ * For a daemon, before its workers are forked: has TLS credentials ready that do not depend on the
+ * client, so that workers share them. Nothing is said of what is wrong; connections will.
+ */
+void smtp_in_prepare(const struct config *conf);
+
+/* True if TLS starts at once on connections to the port (tls_on_connect_ports). */
+bool smtp_in_tls_port(const struct config *conf, int port);
+
 /* A local submission: the sendmail command, -bs or -bS, as the caller's arguments say. */
 struct submission {
     enum { SUBMIT_MESSAGE, SUBMIT_BS, SUBMIT_BATCH, SUBMIT_HOST_CHECK /* -bh */ } mode;

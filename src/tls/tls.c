@@ -292,6 +292,11 @@ static bool shake_hands(struct tls *t, struct tls_error *error) {
   return true;
 }
 
+static struct str no_backend(struct pool *pool, struct str name)
+{
+    return str_fmt(pool, "(tls_backend): there is no \"%.*s\"", STR_ARG(name));
+}
+
 bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side,
                struct tls_facts **facts, struct tls_error *error) {
   struct tls *t = POOL_NEW(pool, struct tls);
@@ -303,8 +308,7 @@ bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side,
   t->facts->tlsa_usage = side->dane ? tlsa_usages(side->dane) : 0;
   t->backend = tls_backend(side->backend);
   if (!t->backend) {
-    error->text = str_fmt(pool, "(tls_backend): there is no \"%.*s\"",
-                          STR_ARG(side->backend));
+    error->text = no_backend(pool, side->backend);
     return false;
   }
   t->credentials = tls_credentials(pool, t->backend, side, &error->text);
@@ -330,14 +334,18 @@ bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side,
   return stream_push(s, &filter_ops, t);
 }
 
-void tls_preload(const struct config *conf, const struct tls_side *side) {
-  struct pool *pool = pool_new("tls preload");
-  struct str error;
-  const struct tls_backend *b = tls_backend(side->backend);
-  (void)conf;
-  struct tls_credentials *c = b ? tls_credentials(pool, b, side, &error) : NULL;
-  tls_credentials_drop(&c);
-  pool_free(&pool);
+bool tls_ready(struct pool *pool, const struct tls_side *side, struct tls_error *error)
+{
+    const struct tls_backend *b = tls_backend(side->backend);
+    *error = (struct tls_error){TLS_FAULT_SETUP, STR_NONE};
+    if (!b) {
+        error->text = no_backend(pool, side->backend);
+        return false;
+    }
+    struct tls_credentials *c = tls_credentials(pool, b, side, &error->text);
+    bool ok = c != NULL;
+    tls_credentials_drop(&c);
+    return ok;
 }
 
 /* ---- log ---- */

@@ -150,11 +150,12 @@ bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side, struc
                struct tls_error *error);
 
 /*
- * Makes ready, before connections come, what a server needs (libraries, and the certificate if its
- * options hold nothing to expand), so that workers share it. Nothing is said of what cannot be
- * read: the connection that needs it will. 
+ * Makes ready what the side needs (the library, certificates, keys), so that tls_start() finds it
+ * in the cache of the process: a server can tell its client that TLS is not to be had before it
+ * says "go ahead", and a daemon's workers share what was made before they were forked. False with
+ * *error (of the pool).
  */
-void tls_preload(const struct config *conf, const struct tls_side *side);
+bool tls_ready(struct pool *pool, const struct tls_side *side, struct tls_error *error);
 
 /* Log elements " X=… CV=… DN="…" SNI=…" by the selectors; nothing for NULL. */
 void tls_log(struct buf *b, const struct tls_facts *facts);

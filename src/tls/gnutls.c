@@ -32,7 +32,7 @@ struct tls_context {
     gnutls_x509_crl_t *crls;
     unsigned crl_count;
     bool check_crls;
-    gnutls_datum_t ticket_key;
+    bool tickets;
     gnutls_datum_t *alpn;
     unsigned alpn_count;
     bool verify, chain_staples;
@@ -184,10 +184,6 @@ static void gtls_context_free(struct tls_context **context)
         gnutls_x509_crl_deinit(c->crls[i]);
     }
     gnutls_free(c->crls);
-    if (c->ticket_key.data) {
-        gnutls_memset(c->ticket_key.data, 0, c->ticket_key.size);
-        gnutls_free(c->ticket_key.data);
-    }
     *context = NULL;
     pool_free(&pool);
 }
@@ -366,10 +362,7 @@ static int fill_context(struct pool *scratch, struct tls_context *c, const struc
         *where = "setting D-H parameters";
         r = set_dh(scratch, c, spec);
     }
-    if (r >= 0 && spec->server && spec->tickets) {
-        *where = "gnutls_session_ticket_key_generate";
-        r = gnutls_session_ticket_key_generate(&c->ticket_key);
-    }
+    c->tickets = spec->server && spec->tickets;
     return r;
 }
 
@@ -419,9 +412,24 @@ static int use_context(struct tls_link *l, struct tls_context *c)
         gnutls_certificate_server_set_request(l->session,
                                               c->verify ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_IGNORE);
     }
-    if (r >= 0 && c->ticket_key.data) {
-        r = gnutls_session_ticket_enable_server(l->session, &c->ticket_key);
+    return r;
+}
+
+/*
+ * GnuTLS has no way to be given ticket keys one by one: it makes them from this secret by the time,
+ * a new one each three lives of a session, and knows the one before.
+ */
+static int use_tickets(struct tls_link *l)
+{
+    enum { TICKET_LIFE = 7200 };
+    unsigned char stem[64];
+    gnutls_datum_t key = {stem, sizeof stem};
+    if (!l->context->tickets || !tls_ticket_stem(l->t, stem)) {
+        return 0;
     }
+    gnutls_db_set_cache_expiration(l->session, TICKET_LIFE);
+    int r = gnutls_session_ticket_enable_server(l->session, &key);
+    gnutls_memset(stem, 0, sizeof stem);
     return r;
 }
 
@@ -451,7 +459,8 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
     if (!tls_hello(l->t, &hello, &other)) {
         return GNUTLS_E_UNRECOGNIZED_NAME;
     }
-    return other ? use_context(l, other) : 0;
+    r = other ? use_context(l, other) : 0;
+    return r < 0 ? r : use_tickets(l);
 }
 
 static int on_staple(gnutls_session_t session, void *ptr, gnutls_datum_t *out)
@@ -477,6 +486,7 @@ static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, uns
         const unsigned char *p = message->data;
         uint32_t seconds = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
         link_of(session)->lifetime = seconds < INT32_MAX ? (int)seconds : INT32_MAX;
+        link_of(session)->t->facts->resumption |= RESUME_SERVER_TICKET;
     }
     return 0;
 }
@@ -875,17 +885,26 @@ static enum tls_io fail_handshake(struct tls_link *l, int code, struct tls_failu
 static int finish_server(struct tls_link *l)
 {
     bool resumed = gnutls_session_is_resumed(l->session) != 0;
-    if (l->context->verify && !resumed && !l->judged && on_verify(l->session)) {
+    /* a resumed session says what was sent, not what that is worth */
+    if (l->context->verify && !l->judged && on_verify(l->session)) {
         return GNUTLS_E_CERTIFICATE_ERROR;
     }
     if (l->context->chain_staples && l->asks_status && !resumed) {
         tls_staple(l->t, view(gnutls_certificate_get_ours(l->session)));
     }
-    if (l->context->ticket_key.data && gnutls_protocol_get_version(l->session) >= GNUTLS_TLS1_3) {
-        int r = gnutls_session_ticket_send(l->session, 1, 0);
-        return r == GNUTLS_E_INVALID_REQUEST ? 0 : r;
+    if (!l->context->tickets || !(l->t->facts->resumption & RESUME_CLIENT_ASKED)) {
+        return 0;
     }
-    return 0;
+    int r = 0;
+    if (gnutls_protocol_get_version(l->session) >= GNUTLS_TLS1_3) {
+        r = gnutls_session_ticket_send(l->session, 1, 0);
+    } else if (resumed) {
+        return 0; /* before TLS 1.3 a ticket is not renewed */
+    }
+    if (r >= 0) {
+        l->t->facts->resumption |= RESUME_SERVER_TICKET;
+    }
+    return r == GNUTLS_E_INVALID_REQUEST ? 0 : r;
 }
 
 static enum tls_io gtls_handshake(struct tls_link *l, struct pool *pool,

@@ -18,118 +18,124 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+enum { TICKET_LIFE = 7200 };
+
 struct tls_context {
-  SSL_CTX *ctx;
-  BIO_METHOD *wire;
-  struct pool *pool;
-  struct str alpn; /* wire form */
-  bool server, verify;
+    SSL_CTX *ctx;
+    BIO_METHOD *wire;
+    struct pool *pool;
+    struct str alpn; /* wire form */
+    bool server, verify;
 };
 
 struct tls_link {
-  SSL *ssl;
-  struct tls_context *context; /* that it began with */
-  struct tls *t;
-  SSL_SESSION *issued; /* client: the newest that the server gave */
-  int last_errno;      /* of the wire */
-  bool must;           /* server: a certificate is required */
+    SSL *ssl;
+    struct tls_context *context; /* that it began with */
+    struct tls *t;
+    SSL_SESSION *issued; /* client: the newest that the server gave */
+    int last_errno;      /* of the wire */
+    bool must;           /* server: a certificate is required */
 };
 
 /* ---- words ---- */
 
 /* The oldest error of the queue, which is emptied. */
-static struct str ossl_words(struct pool *pool) {
-  unsigned long e = ERR_get_error();
-  char text[256];
-  ERR_clear_error();
-  if (!e) {
-    return STR_NONE;
-  }
-  ERR_error_string_n(e, text, sizeof text);
-  return str_dup(pool, str_taint(str_c(text)));
+static struct str ossl_words(struct pool *pool)
+{
+    unsigned long e = ERR_get_error();
+    char text[256];
+    ERR_clear_error();
+    if (!e) {
+        return STR_NONE;
+    }
+    ERR_error_string_n(e, text, sizeof text);
+    return str_dup(pool, str_taint(str_c(text)));
 }
 
-static void ossl_versions(struct pool *pool, struct str *compiled,
-                          struct str *running) {
-  *compiled = str_dup(pool, str_c(OPENSSL_VERSION_TEXT));
-  *running = str_dup(pool, str_c(OpenSSL_version(OPENSSL_VERSION)));
+static void ossl_versions(struct pool *pool, struct str *compiled, struct str *running)
+{
+    *compiled = str_dup(pool, str_c(OPENSSL_VERSION_TEXT));
+    *running = str_dup(pool, str_c(OpenSSL_version(OPENSSL_VERSION)));
 }
 
 /* ---- the wire ---- */
 
-static int wire_read(BIO *b, char *p, int n) {
-  struct tls_link *l = BIO_get_data(b);
-  BIO_clear_retry_flags(b);
-  ssize_t got = tls_pull(l->t, p, (size_t)n);
-  if (got < 0) {
-    l->last_errno = errno;
-    if (errno == EAGAIN) {
-      BIO_set_retry_read(b);
+static int wire_read(BIO *b, char *p, int n)
+{
+    struct tls_link *l = BIO_get_data(b);
+    BIO_clear_retry_flags(b);
+    ssize_t got = tls_pull(l->t, p, (size_t)n);
+    if (got < 0) {
+        l->last_errno = errno;
+        if (errno == EAGAIN) {
+            BIO_set_retry_read(b);
+        }
     }
-  }
-  return (int)got;
+    return (int)got;
 }
 
-static int wire_write(BIO *b, const char *p, int n) {
-  struct tls_link *l = BIO_get_data(b);
-  ssize_t put = tls_push(l->t, p, (size_t)n);
-  if (put < 0) {
-    l->last_errno = errno;
-  }
-  return (int)put;
+static int wire_write(BIO *b, const char *p, int n)
+{
+    struct tls_link *l = BIO_get_data(b);
+    ssize_t put = tls_push(l->t, p, (size_t)n);
+    if (put < 0) {
+        l->last_errno = errno;
+    }
+    return (int)put;
 }
 
-static long wire_ctrl(BIO *b, int cmd, long num, void *p) {
-  (void)b;
-  (void)num;
-  (void)p;
-  return cmd == BIO_CTRL_FLUSH;
+static long wire_ctrl(BIO *b, int cmd, long num, void *p)
+{
+    (void)b;
+    (void)num;
+    (void)p;
+    return cmd == BIO_CTRL_FLUSH;
 }
 
-static BIO_METHOD *wire_method(void) {
-  BIO_METHOD *m =
-      BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "minim stream");
-  if (m) {
-    BIO_meth_set_read(m, wire_read);
-    BIO_meth_set_write(m, wire_write);
-    BIO_meth_set_ctrl(m, wire_ctrl);
-  }
-  return m;
+static BIO_METHOD *wire_method(void)
+{
+    BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "minim stream");
+    if (m) {
+        BIO_meth_set_read(m, wire_read);
+        BIO_meth_set_write(m, wire_write);
+        BIO_meth_set_ctrl(m, wire_ctrl);
+    }
+    return m;
 }
 
 /* ---- small conversions ---- */
 
-static struct str cert_der(struct pool *pool, const X509 *x) {
-  unsigned char *p = NULL;
-  int n = x ? i2d_X509(x, &p) : 0;
-  struct str s =
-      n > 0 ? str_taint(str_dup(pool, str_n((char *)p, (size_t)n))) : STR_NONE;
-  OPENSSL_free(p);
-  return s;
+static struct str cert_der(struct pool *pool, const X509 *x)
+{
+    unsigned char *p = NULL;
+    int n = x ? i2d_X509(x, &p) : 0;
+    struct str s = n > 0 ? str_taint(str_dup(pool, str_n((char *)p, (size_t)n))) : STR_NONE;
+    OPENSSL_free(p);
+    return s;
 }
 
-static void chain_ders(struct pool *pool, const STACK_OF(X509) * chain,
-                       struct strvec *out) {
-  for (int i = 0; chain && i < sk_X509_num(chain); i++) {
-    strvec_push(out, cert_der(pool, sk_X509_value(chain, i)));
-  }
+static void chain_ders(struct pool *pool, const STACK_OF(X509) * chain, struct strvec *out)
+{
+    for (int i = 0; chain && i < sk_X509_num(chain); i++) {
+        strvec_push(out, cert_der(pool, sk_X509_value(chain, i)));
+    }
 }
 
-static BIO *text_bio(struct str text) {
-  return BIO_new_mem_buf(text.len ? text.p : "", (int)text.len);
+static BIO *text_bio(struct str text)
+{
+    return BIO_new_mem_buf(text.len ? text.p : "", (int)text.len);
 }
 
 /* ---- openssl_options ---- */
 
 static const struct {
-  const char *name;
-  uint64_t bits;
+    const char *name;
+    uint64_t bits;
 } ossl_options[] = {
     {"all", SSL_OP_ALL},
     {"allow_client_renegotiation", SSL_OP_ALLOW_CLIENT_RENEGOTIATION},
     {"allow_no_dhe_kex", SSL_OP_ALLOW_NO_DHE_KEX},
-    {"allow_unsafe_legacy_renegotiation",
-     SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION},
+    {"allow_unsafe_legacy_renegotiation", SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION},
     {"cipher_server_preference", SSL_OP_CIPHER_SERVER_PREFERENCE},
     {"cryptopro_tlsext_bug", SSL_OP_CRYPTOPRO_TLSEXT_BUG},
     {"dont_insert_empty_fragments", SSL_OP_DONT_INSERT_EMPTY_FRAGMENTS},
@@ -144,8 +150,7 @@ static const struct {
     {"no_compression", SSL_OP_NO_COMPRESSION},
     {"no_encrypt_then_mac", SSL_OP_NO_ENCRYPT_THEN_MAC},
     {"no_renegotiation", SSL_OP_NO_RENEGOTIATION},
-    {"no_session_resumption_on_renegotiation",
-     SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION},
+    {"no_session_resumption_on_renegotiation", SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION},
     {"no_sslv2", 0},
     {"no_sslv3", SSL_OP_NO_SSLv3},
     {"no_ticket", SSL_OP_NO_TICKET},
@@ -165,816 +170,835 @@ static const struct {
     {"tlsext_padding", SSL_OP_TLSEXT_PADDING},
 };
 
-static bool ossl_one_option(SSL_CTX *ctx, struct str word) {
-  bool on = str_starts(word, "+");
-  struct str name = str_from(word, 1);
-  if (!on && !str_starts(word, "-")) {
-    return false;
-  }
-  for (size_t i = 0; i < sizeof ossl_options / sizeof *ossl_options; i++) {
-    if (str_isi(name, ossl_options[i].name)) {
-      if (on) {
-        SSL_CTX_set_options(ctx, ossl_options[i].bits);
-      } else {
-        SSL_CTX_clear_options(ctx, ossl_options[i].bits);
-      }
-      return true;
+static bool ossl_one_option(SSL_CTX *ctx, struct str word)
+{
+    bool on = str_starts(word, "+");
+    struct str name = str_from(word, 1);
+    if (!on && !str_starts(word, "-")) {
+        return false;
     }
-  }
-  return false;
+    for (size_t i = 0; i < sizeof ossl_options / sizeof *ossl_options; i++) {
+        if (str_isi(name, ossl_options[i].name)) {
+            if (on) {
+                SSL_CTX_set_options(ctx, ossl_options[i].bits);
+            } else {
+                SSL_CTX_clear_options(ctx, ossl_options[i].bits);
+            }
+            return true;
+        }
+    }
+    return false;
 }
 
 /* "+name -name …" (the signs may stand apart). */
-static bool ossl_set_options(struct pool *pool, SSL_CTX *ctx, struct str text,
-                             struct str *error) {
-  SSL_CTX_set_options(ctx, SSL_OP_NO_SSLv3 | SSL_OP_NO_TICKET |
-                               SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  struct str rest = text, word;
-  while (str_next(&rest, ' ', &word)) {
-    if (word.len && !ossl_one_option(ctx, word)) {
-      *error = str_fmt(pool, "unknown option \"%.*s\"", STR_ARG(word));
-      return false;
+static bool ossl_set_options(struct pool *pool, SSL_CTX *ctx, struct str text, struct str *error)
+{
+    SSL_CTX_set_options(ctx, SSL_OP_NO_SSLv3 | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
+                                 SSL_OP_NO_COMPRESSION);
+    struct str rest = text, word;
+    while (str_next(&rest, ' ', &word)) {
+        if (word.len && !ossl_one_option(ctx, word)) {
+            *error = str_fmt(pool, "unknown option \"%.*s\"", STR_ARG(word));
+            return false;
+        }
     }
-  }
-  return true;
+    return true;
 }
 
 /* ---- making a context ---- */
 
-static STACK_OF(X509) * read_certs(struct str pem) {
-  STACK_OF(X509) *all = sk_X509_new_null();
-  BIO *b = text_bio(pem);
-  X509 *x;
-  while (all && b && (x = PEM_read_bio_X509_AUX(b, NULL, NULL, NULL))) {
-    sk_X509_push(all, x);
-  }
-  BIO_free(b);
-  ERR_clear_error(); /* the end of the text is one, too */
-  return all;
-}
-
-static bool ossl_add_pair(struct pool *pool, SSL_CTX *ctx,
-                          const struct tls_pair *pair, struct str *error) {
-  STACK_OF(X509) *chain = read_certs(pair->cert_pem);
-  BIO *b = text_bio(pair->key_pem);
-  EVP_PKEY *key = PEM_read_bio_PrivateKey(b, NULL, NULL, (void *)"");
-  X509 *leaf = chain ? sk_X509_shift(chain) : NULL;
-  bool ok = false;
-  if (!leaf) {
-    *error = STR("no certificate in the file");
-  } else if (!key) {
-    *error = ossl_words(pool);
-  } else if (SSL_CTX_use_cert_and_key(ctx, leaf, key, chain, 1) != 1) {
-    *error = ossl_words(pool);
-  } else {
-    ok = true;
-  }
-  X509_free(leaf);
-  EVP_PKEY_free(key);
-  BIO_free(b);
-  sk_X509_pop_free(chain, X509_free);
-  return ok;
-}
-
-static bool ossl_trust(struct pool *pool, SSL_CTX *ctx,
-                       const struct tls_spec *spec, struct str *error) {
-  if (spec->system_cas && SSL_CTX_set_default_verify_paths(ctx) != 1) {
-    *error = ossl_words(pool);
-    return false;
-  }
-  STACK_OF(X509) *cas = read_certs(spec->cas_pem);
-  STACK_OF(X509_NAME) *names =
-      spec->send_ca_names ? sk_X509_NAME_new_null() : NULL;
-  for (int i = 0; i < sk_X509_num(cas); i++) {
-    X509 *x = sk_X509_value(cas, i);
-    X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), x);
-    if (names) {
-      sk_X509_NAME_push(names, X509_NAME_dup(X509_get_subject_name(x)));
+static STACK_OF(X509) * read_certs(struct str pem)
+{
+    STACK_OF(X509) *all = sk_X509_new_null();
+    BIO *b = text_bio(pem);
+    X509 *x;
+    while (all && b && (x = PEM_read_bio_X509_AUX(b, NULL, NULL, NULL))) {
+        sk_X509_push(all, x);
     }
-  }
-  if (names) {
-    SSL_CTX_set_client_CA_list(ctx, names);
-  }
-  if (sk_X509_num(cas) == 0 && spec->cas_pem.len) {
-    *error = STR("no certificate in the file");
-  }
-  bool ok = sk_X509_num(cas) > 0 || !spec->cas_pem.len;
-  sk_X509_pop_free(cas, X509_free);
-  ERR_clear_error();
-  return ok;
+    BIO_free(b);
+    ERR_clear_error(); /* the end of the text is one, too */
+    return all;
 }
 
-static bool ossl_add_crls(SSL_CTX *ctx, struct str pem, struct str *error) {
-  X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-  BIO *b = text_bio(pem);
-  X509_CRL *crl;
-  int n = 0;
-  while ((crl = PEM_read_bio_X509_CRL(b, NULL, NULL, NULL))) {
-    X509_STORE_add_crl(store, crl);
-    X509_CRL_free(crl);
-    n++;
-  }
-  BIO_free(b);
-  ERR_clear_error();
-  X509_STORE_set_flags(store,
-                       X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-  if (n == 0) {
-    *error = STR("no CRL in the file");
-  }
-  return n > 0;
+static bool ossl_add_pair(struct pool *pool, SSL_CTX *ctx, const struct tls_pair *pair,
+                          struct str *error)
+{
+    STACK_OF(X509) *chain = read_certs(pair->cert_pem);
+    BIO *b = text_bio(pair->key_pem);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(b, NULL, NULL, (void *)"");
+    X509 *leaf = chain ? sk_X509_shift(chain) : NULL;
+    bool ok = false;
+    if (!leaf) {
+        *error = STR("no certificate in the file");
+    } else if (!key) {
+        *error = ossl_words(pool);
+    } else if (SSL_CTX_use_cert_and_key(ctx, leaf, key, chain, 1) != 1) {
+        *error = ossl_words(pool);
+    } else {
+        ok = true;
+    }
+    X509_free(leaf);
+    EVP_PKEY_free(key);
+    BIO_free(b);
+    sk_X509_pop_free(chain, X509_free);
+    return ok;
+}
+
+static bool ossl_trust(struct pool *pool, SSL_CTX *ctx, const struct tls_spec *spec,
+                       struct str *error)
+{
+    if (spec->system_cas && SSL_CTX_set_default_verify_paths(ctx) != 1) {
+        *error = ossl_words(pool);
+        return false;
+    }
+    STACK_OF(X509) *cas = read_certs(spec->cas_pem);
+    STACK_OF(X509_NAME) *names = spec->send_ca_names ? sk_X509_NAME_new_null() : NULL;
+    for (int i = 0; i < sk_X509_num(cas); i++) {
+        X509 *x = sk_X509_value(cas, i);
+        X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), x);
+        if (names) {
+            sk_X509_NAME_push(names, X509_NAME_dup(X509_get_subject_name(x)));
+        }
+    }
+    if (names) {
+        SSL_CTX_set_client_CA_list(ctx, names);
+    }
+    if (sk_X509_num(cas) == 0 && spec->cas_pem.len) {
+        *error = STR("no certificate in the file");
+    }
+    bool ok = sk_X509_num(cas) > 0 || !spec->cas_pem.len;
+    sk_X509_pop_free(cas, X509_free);
+    ERR_clear_error();
+    return ok;
+}
+
+static bool ossl_add_crls(SSL_CTX *ctx, struct str pem, struct str *error)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    BIO *b = text_bio(pem);
+    X509_CRL *crl;
+    int n = 0;
+    while ((crl = PEM_read_bio_X509_CRL(b, NULL, NULL, NULL))) {
+        X509_STORE_add_crl(store, crl);
+        X509_CRL_free(crl);
+        n++;
+    }
+    BIO_free(b);
+    ERR_clear_error();
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    if (n == 0) {
+        *error = STR("no CRL in the file");
+    }
+    return n > 0;
 }
 
 /* Names of TLS 1.3 suites go one way, all the rest another; Exim's underscores
  * are hyphens. */
-static bool ossl_set_ciphers(struct pool *pool, SSL_CTX *ctx, struct str list,
-                             struct str *error) {
-  struct buf old, suites;
-  buf_init(&old, pool, list.len + 2u);
-  buf_init(&suites, pool, list.len + 2u);
-  struct str rest = list, word;
-  while (str_next(&rest, ':', &word)) {
-    struct buf *b = str_starts(word, "TLS_") ? &suites : &old;
-    if (b->len) {
-      buf_addc(b, ':');
+static bool ossl_set_ciphers(struct pool *pool, SSL_CTX *ctx, struct str list, struct str *error)
+{
+    struct buf old, suites;
+    buf_init(&old, pool, list.len + 2u);
+    buf_init(&suites, pool, list.len + 2u);
+    struct str rest = list, word;
+    while (str_next(&rest, ':', &word)) {
+        struct buf *b = str_starts(word, "TLS_") ? &suites : &old;
+        if (b->len) {
+            buf_addc(b, ':');
+        }
+        for (uint32_t i = 0; i < word.len; i++) {
+            buf_addc(b, word.p[i] == '_' && b == &old ? '-' : word.p[i]);
+        }
     }
-    for (uint32_t i = 0; i < word.len; i++) {
-      buf_addc(b, word.p[i] == '_' && b == &old ? '-' : word.p[i]);
+    bool ok = (!old.len || SSL_CTX_set_cipher_list(ctx, buf_str(&old).p) == 1) &&
+              (!suites.len || SSL_CTX_set_ciphersuites(ctx, buf_str(&suites).p) == 1);
+    if (!ok) {
+        *error = ossl_words(pool);
     }
-  }
-  bool ok =
-      (!old.len || SSL_CTX_set_cipher_list(ctx, buf_str(&old).p) == 1) &&
-      (!suites.len || SSL_CTX_set_ciphersuites(ctx, buf_str(&suites).p) == 1);
-  if (!ok) {
+    return ok;
+}
+
+static EVP_PKEY *dh_group(struct pool *pool, struct str name)
+{
+    OSSL_PARAM params[2] = {
+        OSSL_PARAM_construct_utf8_string("group", str_cstr(pool, name), 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
+    if (!c || EVP_PKEY_keygen_init(c) != 1 || EVP_PKEY_CTX_set_params(c, params) != 1 ||
+        EVP_PKEY_generate(c, &key) != 1) {
+        key = NULL;
+    }
+    EVP_PKEY_CTX_free(c);
+    return key;
+}
+
+static bool ossl_set_dh(struct pool *pool, SSL_CTX *ctx, const struct tls_spec *spec,
+                        struct str *error)
+{
+    EVP_PKEY *key;
+    if (spec->dhparam_pem.len) {
+        BIO *b = text_bio(spec->dhparam_pem);
+        key = PEM_read_bio_Parameters(b, NULL);
+        BIO_free(b);
+    } else if (spec->dhparam_group.len) {
+        key = dh_group(pool, spec->dhparam_group);
+    } else {
+        SSL_CTX_set_dh_auto(ctx, 1);
+        return true;
+    }
+    if (key && SSL_CTX_set0_tmp_dh_pkey(ctx, key) == 1) {
+        return true;
+    }
+    EVP_PKEY_free(key);
     *error = ossl_words(pool);
-  }
-  return ok;
-}
-
-static EVP_PKEY *dh_group(struct pool *pool, struct str name) {
-  OSSL_PARAM params[2] = {
-      OSSL_PARAM_construct_utf8_string("group", str_cstr(pool, name), 0),
-      OSSL_PARAM_construct_end(),
-  };
-  EVP_PKEY *key = NULL;
-  EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
-  if (!c || EVP_PKEY_keygen_init(c) != 1 ||
-      EVP_PKEY_CTX_set_params(c, params) != 1 ||
-      EVP_PKEY_generate(c, &key) != 1) {
-    key = NULL;
-  }
-  EVP_PKEY_CTX_free(c);
-  return key;
-}
-
-static bool ossl_set_dh(struct pool *pool, SSL_CTX *ctx,
-                        const struct tls_spec *spec, struct str *error) {
-  EVP_PKEY *key;
-  if (spec->dhparam_pem.len) {
-    BIO *b = text_bio(spec->dhparam_pem);
-    key = PEM_read_bio_Parameters(b, NULL);
-    BIO_free(b);
-  } else if (spec->dhparam_group.len) {
-    key = dh_group(pool, spec->dhparam_group);
-  } else {
-    SSL_CTX_set_dh_auto(ctx, 1);
-    return true;
-  }
-  if (key && SSL_CTX_set0_tmp_dh_pkey(ctx, key) == 1) {
-    return true;
-  }
-  EVP_PKEY_free(key);
-  *error = ossl_words(pool);
-  return false;
+    return false;
 }
 
 /* ---- callbacks of the handshake ---- */
 
-static struct tls_link *link_of(const SSL *ssl) {
-  return SSL_get_app_data(ssl);
+static struct tls_link *link_of(const SSL *ssl)
+{
+    return SSL_get_app_data(ssl);
 }
 
 /* RFC 6066 3: a list with one host_name. */
-static struct str hello_sni(SSL *ssl) {
-  const unsigned char *p;
-  size_t n;
-  if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &n) ||
-      n < 5 || p[2] != 0) {
-    return STR_NONE;
-  }
-  size_t len = (size_t)p[3] << 8 | p[4];
-  return len <= n - 5 ? str_taint(str_n((const char *)p + 5, len)) : STR_NONE;
+static struct str hello_sni(SSL *ssl)
+{
+    const unsigned char *p;
+    size_t n;
+    if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &n) || n < 5 || p[2] != 0) {
+        return STR_NONE;
+    }
+    size_t len = (size_t)p[3] << 8 | p[4];
+    return len <= n - 5 ? str_taint(str_n((const char *)p + 5, len)) : STR_NONE;
 }
 
 /* RFC 7301 3.1: names, each behind its length. */
-static void hello_alpn(SSL *ssl, struct tls_hello *h) {
-  const unsigned char *p;
-  size_t n;
-  h->alpn_offered = SSL_client_hello_get0_ext(
-      ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p, &n);
-  for (size_t i = 2; h->alpn_offered && i < n && p[i] <= n - i - 1;
-       i += p[i] + 1u) {
-    strvec_push(&h->alpn, str_taint(str_n((const char *)p + i + 1, p[i])));
-  }
+static void hello_alpn(SSL *ssl, struct tls_hello *h)
+{
+    const unsigned char *p;
+    size_t n;
+    h->alpn_offered =
+        SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p, &n);
+    for (size_t i = 2; h->alpn_offered && i < n && p[i] <= n - i - 1; i += p[i] + 1u) {
+        strvec_push(&h->alpn, str_taint(str_n((const char *)p + i + 1, p[i])));
+    }
 }
 
-static bool hello_has(SSL *ssl, unsigned type, size_t *len) {
-  const unsigned char *p;
-  size_t n = 0;
-  bool there = SSL_client_hello_get0_ext(ssl, type, &p, &n);
-  if (len) {
-    *len = n;
-  }
-  return there;
+static bool hello_has(SSL *ssl, unsigned type, size_t *len)
+{
+    const unsigned char *p;
+    size_t n = 0;
+    bool there = SSL_client_hello_get0_ext(ssl, type, &p, &n);
+    if (len) {
+        *len = n;
+    }
+    return there;
 }
 
-static int on_hello(SSL *ssl, int *alert, void *arg) {
-  (void)arg;
-  struct tls_link *l = link_of(ssl);
-  struct tls_context *other = NULL;
-  size_t ticket;
-  struct tls_hello h = {.sni = hello_sni(ssl), .alpn.pool = tls_pool(l->t)};
-  bool has_ticket = hello_has(ssl, TLSEXT_TYPE_session_ticket, &ticket);
-  h.asks_status = hello_has(ssl, TLSEXT_TYPE_status_request, NULL);
-  h.offers_session =
-      (has_ticket && ticket) || hello_has(ssl, TLSEXT_TYPE_psk, NULL);
-  h.asks_ticket = has_ticket || hello_has(ssl, TLSEXT_TYPE_psk_kex_modes, NULL);
-  hello_alpn(ssl, &h);
-  if (!tls_hello(l->t, &h, &other)) {
-    *alert = SSL_AD_UNRECOGNIZED_NAME;
-    return SSL_CLIENT_HELLO_ERROR;
-  }
-  if (other) {
-    SSL_set_SSL_CTX(ssl, other->ctx);
-    SSL_set_verify(ssl, SSL_CTX_get_verify_mode(other->ctx), NULL);
-  }
-  return SSL_CLIENT_HELLO_SUCCESS;
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    (void)arg;
+    struct tls_link *l = link_of(ssl);
+    struct tls_context *other = NULL;
+    unsigned char id[32];
+    size_t ticket;
+    struct tls_hello h = {.sni = hello_sni(ssl), .alpn.pool = tls_pool(l->t)};
+    bool has_ticket = hello_has(ssl, TLSEXT_TYPE_session_ticket, &ticket);
+    h.asks_status = hello_has(ssl, TLSEXT_TYPE_status_request, NULL);
+    h.offers_session = (has_ticket && ticket) || hello_has(ssl, TLSEXT_TYPE_psk, NULL);
+    h.asks_ticket = has_ticket || hello_has(ssl, TLSEXT_TYPE_psk_kex_modes, NULL);
+    hello_alpn(ssl, &h);
+    if (!tls_hello(l->t, &h, &other)) {
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    if (other) {
+        SSL_set_SSL_CTX(ssl, other->ctx);
+        SSL_set_verify(ssl, SSL_CTX_get_verify_mode(other->ctx), NULL);
+    }
+    tls_identity(l->t, id);
+    SSL_set_session_id_context(ssl, id, sizeof id);
+    return SSL_CLIENT_HELLO_SUCCESS;
 }
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
-                   const unsigned char *in, unsigned inlen, void *arg) {
-  (void)ssl;
-  const struct tls_context *c = arg;
-  unsigned char *chosen;
-  if (SSL_select_next_proto(&chosen, outlen, (const unsigned char *)c->alpn.p,
-                            c->alpn.len, in, inlen) != OPENSSL_NPN_NEGOTIATED) {
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
-  }
-  *out = chosen;
-  return SSL_TLSEXT_ERR_OK;
+                   const unsigned char *in, unsigned inlen, void *arg)
+{
+    (void)ssl;
+    const struct tls_context *c = arg;
+    unsigned char *chosen;
+    if (SSL_select_next_proto(&chosen, outlen, (const unsigned char *)c->alpn.p, c->alpn.len, in,
+                              inlen) != OPENSSL_NPN_NEGOTIATED) {
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
 }
 
-static int status_of_server(SSL *ssl, struct tls_link *l) {
-  struct str proof =
-      tls_staple(l->t, cert_der(tls_pool(l->t), SSL_get_certificate(ssl)));
-  unsigned char *copy = proof.len ? OPENSSL_memdup(proof.p, proof.len) : NULL;
-  if (!copy) {
-    return SSL_TLSEXT_ERR_NOACK;
-  }
-  SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)proof.len);
-  return SSL_TLSEXT_ERR_OK;
+static int status_of_server(SSL *ssl, struct tls_link *l)
+{
+    struct str proof = tls_staple(l->t, cert_der(tls_pool(l->t), SSL_get_certificate(ssl)));
+    unsigned char *copy = proof.len ? OPENSSL_memdup(proof.p, proof.len) : NULL;
+    if (!copy) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)proof.len);
+    return SSL_TLSEXT_ERR_OK;
 }
 
 /* As a server: what to staple. As a client: what was. */
-static int on_status(SSL *ssl, void *arg) {
-  (void)arg;
-  struct tls_link *l = link_of(ssl);
-  if (SSL_is_server(ssl)) {
-    return status_of_server(ssl, l);
-  }
-  const unsigned char *p;
-  long n = SSL_get_tlsext_status_ocsp_resp(ssl, &p);
-  struct strvec staples = {.pool = tls_pool(l->t)};
-  if (n > 0 && p) {
-    strvec_push(&staples, str_taint(str_n((const char *)p, (size_t)n)));
-  }
-  return tls_judge_staples(l->t, &staples) == 0;
+static int on_status(SSL *ssl, void *arg)
+{
+    (void)arg;
+    struct tls_link *l = link_of(ssl);
+    if (SSL_is_server(ssl)) {
+        return status_of_server(ssl, l);
+    }
+    const unsigned char *p;
+    long n = SSL_get_tlsext_status_ocsp_resp(ssl, &p);
+    struct strvec staples = {.pool = tls_pool(l->t)};
+    if (n > 0 && p) {
+        strvec_push(&staples, str_taint(str_n((const char *)p, (size_t)n)));
+    }
+    return tls_judge_staples(l->t, &staples) == 0;
 }
 
-static enum tls_verdict verdict_of(int error) {
-  switch (error) {
-  case X509_V_OK:
-    return TLS_TRUSTED;
-  case X509_V_ERR_CERT_HAS_EXPIRED:
-    return TLS_EXPIRED;
-  case X509_V_ERR_CERT_NOT_YET_VALID:
-    return TLS_NOT_YET_VALID;
-  case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-  case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-  case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    return TLS_UNKNOWN_ISSUER;
-  case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-  case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    return TLS_SELF_SIGNED;
-  case X509_V_ERR_CERT_REVOKED:
-    return TLS_REVOKED;
-  case X509_V_ERR_UNABLE_TO_GET_CRL:
-  case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
-  case X509_V_ERR_CRL_HAS_EXPIRED:
-  case X509_V_ERR_CRL_NOT_YET_VALID:
-  case X509_V_ERR_CRL_SIGNATURE_FAILURE:
-    return TLS_NO_CRL;
-  case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-    return TLS_BAD_SIGNATURE;
-  case X509_V_ERR_INVALID_PURPOSE:
-  case X509_V_ERR_INVALID_CA:
-  case X509_V_ERR_KEYUSAGE_NO_CERTSIGN:
-  case X509_V_ERR_PATH_LENGTH_EXCEEDED:
-    return TLS_BAD_PURPOSE;
-  case X509_V_ERR_EE_KEY_TOO_SMALL:
-  case X509_V_ERR_CA_KEY_TOO_SMALL:
-  case X509_V_ERR_CA_MD_TOO_WEAK:
-    return TLS_WEAK;
-  default:
-    return TLS_UNTRUSTED;
-  }
+static enum tls_verdict verdict_of(int error)
+{
+    switch (error) {
+    case X509_V_OK: return TLS_TRUSTED;
+    case X509_V_ERR_CERT_HAS_EXPIRED: return TLS_EXPIRED;
+    case X509_V_ERR_CERT_NOT_YET_VALID: return TLS_NOT_YET_VALID;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: return TLS_UNKNOWN_ISSUER;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: return TLS_SELF_SIGNED;
+    case X509_V_ERR_CERT_REVOKED: return TLS_REVOKED;
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE: return TLS_NO_CRL;
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE: return TLS_BAD_SIGNATURE;
+    case X509_V_ERR_INVALID_PURPOSE:
+    case X509_V_ERR_INVALID_CA:
+    case X509_V_ERR_KEYUSAGE_NO_CERTSIGN:
+    case X509_V_ERR_PATH_LENGTH_EXCEEDED: return TLS_BAD_PURPOSE;
+    case X509_V_ERR_EE_KEY_TOO_SMALL:
+    case X509_V_ERR_CA_KEY_TOO_SMALL:
+    case X509_V_ERR_CA_MD_TOO_WEAK: return TLS_WEAK;
+    default: return TLS_UNTRUSTED;
+    }
 }
 
 /* For DANE: these certificates, and no others, end a chain. */
-static STACK_OF(X509) *
-    trust_only(X509_STORE_CTX *c, const struct strvec *anchors) {
-  STACK_OF(X509) *all = sk_X509_new_null();
-  for (size_t i = 0; all && i < anchors->n; i++) {
-    const unsigned char *p = (const unsigned char *)anchors->v[i].p;
-    X509 *x = d2i_X509(NULL, &p, (long)anchors->v[i].len);
-    if (x) {
-      sk_X509_push(all, x);
+static STACK_OF(X509) * trust_only(X509_STORE_CTX *c, const struct strvec *anchors)
+{
+    STACK_OF(X509) *all = sk_X509_new_null();
+    for (size_t i = 0; all && i < anchors->n; i++) {
+        const unsigned char *p = (const unsigned char *)anchors->v[i].p;
+        X509 *x = d2i_X509(NULL, &p, (long)anchors->v[i].len);
+        if (x) {
+            sk_X509_push(all, x);
+        }
     }
-  }
-  X509_STORE_CTX_set0_trusted_stack(c, all);
-  X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(c);
-  X509_VERIFY_PARAM_clear_flags(param, X509_V_FLAG_CRL_CHECK |
-                                           X509_V_FLAG_CRL_CHECK_ALL);
-  X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
-  return all;
+    X509_STORE_CTX_set0_trusted_stack(c, all);
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(c);
+    X509_VERIFY_PARAM_clear_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
+    return all;
 }
 
 /* Has OpenSSL verify, and policy judge; OpenSSL makes the alert from the error
  * that is left set. */
-static int on_verify(X509_STORE_CTX *c, void *arg) {
-  (void)arg;
-  SSL *ssl =
-      X509_STORE_CTX_get_ex_data(c, SSL_get_ex_data_X509_STORE_CTX_idx());
-  struct tls_link *l = link_of(ssl);
-  struct pool *pool = tls_pool(l->t);
-  struct tls_chain chain = {.sent.pool = pool, .path.pool = pool};
-  struct strvec anchors = {.pool = pool};
-  STACK_OF(X509) *only = NULL;
+static int on_verify(X509_STORE_CTX *c, void *arg)
+{
+    (void)arg;
+    SSL *ssl = X509_STORE_CTX_get_ex_data(c, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_link *l = link_of(ssl);
+    struct pool *pool = tls_pool(l->t);
+    struct tls_chain chain = {.sent.pool = pool, .path.pool = pool};
+    struct strvec anchors = {.pool = pool};
+    STACK_OF(X509) *only = NULL;
 
-  chain_ders(pool, X509_STORE_CTX_get0_untrusted(c), &chain.sent);
-  if (tls_anchors(l->t, &chain.sent, &anchors)) {
-    only = trust_only(c, &anchors);
-  }
-  int ok = X509_verify_cert(c);
-  int error = ok == 1 ? X509_V_OK : X509_STORE_CTX_get_error(c);
-  chain.verdict = ok == 1 ? TLS_TRUSTED : verdict_of(error);
-  chain.depth = ok == 1 ? -1 : X509_STORE_CTX_get_error_depth(c);
-  chain.text = ok == 1 ? STR_NONE : str_c(X509_verify_cert_error_string(error));
-  if (ok == 1) {
-    chain_ders(pool, X509_STORE_CTX_get0_chain(c), &chain.path);
-  }
-  bool go_on = tls_judge_chain(l->t, &chain) == 0;
-  sk_X509_pop_free(only, X509_free);
-  ERR_clear_error();
-  X509_STORE_CTX_set_error(c, go_on ? X509_V_OK
-                              : error != X509_V_OK
-                                  ? error
-                                  : X509_V_ERR_HOSTNAME_MISMATCH);
-  return go_on;
+    chain_ders(pool, X509_STORE_CTX_get0_untrusted(c), &chain.sent);
+    if (tls_anchors(l->t, &chain.sent, &anchors)) {
+        only = trust_only(c, &anchors);
+    }
+    int ok = X509_verify_cert(c);
+    int error = ok == 1 ? X509_V_OK : X509_STORE_CTX_get_error(c);
+    chain.verdict = ok == 1 ? TLS_TRUSTED : verdict_of(error);
+    chain.depth = ok == 1 ? -1 : X509_STORE_CTX_get_error_depth(c);
+    chain.text = ok == 1 ? STR_NONE : str_c(X509_verify_cert_error_string(error));
+    if (ok == 1) {
+        chain_ders(pool, X509_STORE_CTX_get0_chain(c), &chain.path);
+    }
+    bool go_on = tls_judge_chain(l->t, &chain) == 0;
+    sk_X509_pop_free(only, X509_free);
+    ERR_clear_error();
+    /* kept with a session, so that a server knows it again when it is resumed */
+    X509_STORE_CTX_set_error(c, l->t->facts->verified ? X509_V_OK
+                                : error != X509_V_OK  ? error
+                                                      : X509_V_ERR_HOSTNAME_MISMATCH);
+    return go_on;
 }
 
-static int on_new_session(SSL *ssl, SSL_SESSION *session) {
-  struct tls_link *l = link_of(ssl);
-  SSL_SESSION_free(l->issued);
-  l->issued = session;
-  return 1; /* the reference is ours now */
+/* Seals (enc) and opens tickets with policy's keys (RFC 5077 4). */
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *mac, int enc)
+{
+    struct tls_link *l = link_of(ssl);
+    struct tls_ticket_key key;
+    enum tls_ticket found = tls_ticket_key(l->t, enc ? NULL : name, &key);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_octet_string("key", key.mac, sizeof key.mac),
+        OSSL_PARAM_construct_utf8_string("digest", (char[]){"sha256"}, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    if (found == TLS_TICKET_NONE) {
+        return 0;
+    }
+    if (enc) {
+        memcpy(name, key.name, sizeof key.name);
+        if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) {
+            return -1;
+        }
+    }
+    bool ok = EVP_MAC_CTX_set_params(mac, params) == 1 &&
+              EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv, enc) == 1;
+    OPENSSL_cleanse(&key, sizeof key);
+    return !ok ? -1 : found == TLS_TICKET_RENEW ? 2 : 1;
+}
+
+static int on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_link *l = link_of(ssl);
+    SSL_SESSION_free(l->issued);
+    l->issued = session;
+    l->t->facts->resumption |= RESUME_SERVER_TICKET;
+    return 1; /* the reference is ours now */
 }
 
 /* ---- contexts ---- */
 
-static void ossl_context_free(struct tls_context **c) {
-  if (*c) {
-    struct pool *pool = (*c)->pool;
-    SSL_CTX_free((*c)->ctx);
-    BIO_meth_free((*c)->wire);
-    *c = NULL;
-    pool_free(&pool);
-  }
+static void ossl_context_free(struct tls_context **c)
+{
+    if (*c) {
+        struct pool *pool = (*c)->pool;
+        SSL_CTX_free((*c)->ctx);
+        BIO_meth_free((*c)->wire);
+        *c = NULL;
+        pool_free(&pool);
+    }
 }
 
-static void ossl_callbacks(struct tls_context *c, const struct tls_spec *spec) {
-  SSL_CTX_set_cert_verify_callback(c->ctx, on_verify, NULL);
-  SSL_CTX_set_tlsext_status_cb(c->ctx, on_status);
-  if (spec->server) {
-    SSL_CTX_set_client_hello_cb(c->ctx, on_hello, NULL);
-    SSL_CTX_set_verify(c->ctx, spec->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
-                       NULL);
+static void ossl_callbacks(struct tls_context *c, const struct tls_spec *spec)
+{
+    SSL_CTX_set_cert_verify_callback(c->ctx, on_verify, NULL);
+    SSL_CTX_set_tlsext_status_cb(c->ctx, on_status);
+    if (spec->server) {
+        SSL_CTX_set_client_hello_cb(c->ctx, on_hello, NULL);
+        SSL_CTX_set_verify(c->ctx, spec->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+        if (c->alpn.len) {
+            SSL_CTX_set_alpn_select_cb(c->ctx, on_alpn, c);
+        }
+        return;
+    }
+    SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL); /* else the verdict would not count */
+    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(c->ctx, on_new_session);
     if (c->alpn.len) {
-      SSL_CTX_set_alpn_select_cb(c->ctx, on_alpn, c);
+        SSL_CTX_set_alpn_protos(c->ctx, (const unsigned char *)c->alpn.p, c->alpn.len);
     }
-    return;
-  }
-  SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER,
-                     NULL); /* else the verdict would not count */
-  SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT |
-                                             SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(c->ctx, on_new_session);
-  if (c->alpn.len) {
-    SSL_CTX_set_alpn_protos(c->ctx, (const unsigned char *)c->alpn.p,
-                            c->alpn.len);
-  }
 }
 
-static bool ossl_fill(struct pool *pool, struct tls_context *c,
-                      const struct tls_spec *spec, const char **where,
-                      struct str *error) {
-  *where = "openssl_options parse error";
-  if (!ossl_set_options(pool, c->ctx, spec->options, error)) {
-    return false;
-  }
-  if (spec->tickets) {
-    SSL_CTX_clear_options(c->ctx, SSL_OP_NO_TICKET);
-  } else if (spec->server) {
-    SSL_CTX_set_num_tickets(c->ctx, 0);
-  }
-  *where = "cert/key setup";
-  for (size_t i = 0; i < spec->pair_count; i++) {
-    if (!ossl_add_pair(pool, c->ctx, &spec->pairs[i], error)) {
-      return false;
+static bool ossl_fill(struct pool *pool, struct tls_context *c, const struct tls_spec *spec,
+                      const char **where, struct str *error)
+{
+    *where = "openssl_options parse error";
+    if (!ossl_set_options(pool, c->ctx, spec->options, error)) {
+        return false;
     }
-  }
-  *where = "setting cipher list";
-  if (spec->ciphers.len &&
-      !ossl_set_ciphers(pool, c->ctx, spec->ciphers, error)) {
-    return false;
-  }
-  *where = "loading trusted certificates";
-  if (!ossl_trust(pool, c->ctx, spec, error)) {
-    return false;
-  }
-  *where = "loading CRLs";
-  if (spec->crls_pem.len && !ossl_add_crls(c->ctx, spec->crls_pem, error)) {
-    return false;
-  }
-  *where = "setting D-H parameters";
-  if (spec->server && !ossl_set_dh(pool, c->ctx, spec, error)) {
-    return false;
-  }
-  *where = "setting curves";
-  if (spec->eccurve.len && !str_isi(spec->eccurve, "auto") &&
-      SSL_CTX_set1_groups_list(c->ctx, str_cstr(pool, spec->eccurve)) != 1) {
-    *error = ossl_words(pool);
-    return false;
-  }
-  return true;
+    if (spec->tickets) {
+        SSL_CTX_clear_options(c->ctx, SSL_OP_NO_TICKET);
+    } else if (spec->server) {
+        SSL_CTX_set_num_tickets(c->ctx, 0);
+    }
+    *where = "cert/key setup";
+    for (size_t i = 0; i < spec->pair_count; i++) {
+        if (!ossl_add_pair(pool, c->ctx, &spec->pairs[i], error)) {
+            return false;
+        }
+    }
+    *where = "setting cipher list";
+    if (spec->ciphers.len && !ossl_set_ciphers(pool, c->ctx, spec->ciphers, error)) {
+        return false;
+    }
+    *where = "loading trusted certificates";
+    if (!ossl_trust(pool, c->ctx, spec, error)) {
+        return false;
+    }
+    *where = "loading CRLs";
+    if (spec->crls_pem.len && !ossl_add_crls(c->ctx, spec->crls_pem, error)) {
+        return false;
+    }
+    *where = "setting D-H parameters";
+    if (spec->server && !ossl_set_dh(pool, c->ctx, spec, error)) {
+        return false;
+    }
+    *where = "setting curves";
+    if (spec->eccurve.len && !str_isi(spec->eccurve, "auto") &&
+        SSL_CTX_set1_groups_list(c->ctx, str_cstr(pool, spec->eccurve)) != 1) {
+        *error = ossl_words(pool);
+        return false;
+    }
+    return true;
 }
 
-static struct tls_context *ossl_context(struct pool *scratch,
-                                        const struct tls_spec *spec,
-                                        const char **where, struct str *error) {
-  struct pool *pool = pool_new("OpenSSL context");
-  struct tls_context *c = POOL_NEW(pool, struct tls_context);
-  c->pool = pool;
-  c->server = spec->server;
-  c->verify = spec->verify;
-  c->alpn = str_dup(pool, spec->alpn);
-  c->ctx =
-      SSL_CTX_new(spec->server ? TLS_server_method() : TLS_client_method());
-  c->wire = wire_method();
-  *where = "SSL_CTX_new";
-  if (!c->ctx || !c->wire) {
-    *error = ossl_words(scratch);
-    ossl_context_free(&c);
-    return NULL;
-  }
-  SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS |
-                               SSL_MODE_ENABLE_PARTIAL_WRITE |
-                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_session_id_context(c->ctx, (const unsigned char *)"minim", 5);
-  if (spec->server) {
-    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
-  }
-  if (!ossl_fill(scratch, c, spec, where, error)) {
-    ossl_context_free(&c);
-    return NULL;
-  }
-  ossl_callbacks(c, spec);
-  ERR_clear_error();
-  return c;
+static struct tls_context *ossl_context(struct pool *scratch, const struct tls_spec *spec,
+                                        const char **where, struct str *error)
+{
+    struct pool *pool = pool_new("OpenSSL context");
+    struct tls_context *c = POOL_NEW(pool, struct tls_context);
+    c->pool = pool;
+    c->server = spec->server;
+    c->verify = spec->verify;
+    c->alpn = str_dup(pool, spec->alpn);
+    c->ctx = SSL_CTX_new(spec->server ? TLS_server_method() : TLS_client_method());
+    c->wire = wire_method();
+    *where = "SSL_CTX_new";
+    if (!c->ctx || !c->wire) {
+        *error = ossl_words(scratch);
+        ossl_context_free(&c);
+        return NULL;
+    }
+    SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_id_context(c->ctx, (const unsigned char *)"minim", 5);
+    if (spec->server) {
+        SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
+        SSL_CTX_set_timeout(c->ctx, TICKET_LIFE);
+        SSL_CTX_set_num_tickets(c->ctx, spec->tickets);
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(c->ctx, on_ticket);
+    }
+    if (!ossl_fill(scratch, c, spec, where, error)) {
+        ossl_context_free(&c);
+        return NULL;
+    }
+    ossl_callbacks(c, spec);
+    ERR_clear_error();
+    return c;
 }
 
 /* ---- links ---- */
 
-static void ossl_link_free(struct tls_link **l) {
-  if (*l) {
-    SSL_SESSION_free((*l)->issued);
-    SSL_free((*l)->ssl);
-    *l = NULL;
-  }
+static void ossl_link_free(struct tls_link **l)
+{
+    if (*l) {
+        SSL_SESSION_free((*l)->issued);
+        SSL_free((*l)->ssl);
+        *l = NULL;
+    }
 }
 
-static bool ossl_client_asks(struct tls_link *l, struct pool *pool,
-                             const struct tls_side *side) {
-  if (side->sni.len &&
-      !SSL_set_tlsext_host_name(l->ssl, str_cstr(pool, side->sni))) {
-    return false;
-  }
-  if (side->request_ocsp) {
-    SSL_set_tlsext_status_type(l->ssl, TLSEXT_STATUSTYPE_ocsp);
-  }
-  if (side->resume) {
-    SSL_clear_options(l->ssl, SSL_OP_NO_TICKET);
-  }
-  return true;
+static bool ossl_client_asks(struct tls_link *l, struct pool *pool, const struct tls_side *side)
+{
+    if (side->sni.len && !SSL_set_tlsext_host_name(l->ssl, str_cstr(pool, side->sni))) {
+        return false;
+    }
+    if (side->request_ocsp) {
+        SSL_set_tlsext_status_type(l->ssl, TLSEXT_STATUSTYPE_ocsp);
+    }
+    return true;
 }
 
-static struct tls_link *ossl_link(struct tls_context *c, struct tls *t,
-                                  const struct tls_side *side) {
-  struct tls_link *l = POOL_NEW(tls_pool(t), struct tls_link);
-  BIO *wire = BIO_new(c->wire);
-  l->context = c;
-  l->t = t;
-  l->must = side->server && side->verify == TLS_VERIFY_MUST;
-  l->ssl = SSL_new(c->ctx);
-  if (!l->ssl || !wire) {
-    BIO_free(wire);
-    ossl_link_free(&l);
-    return NULL;
-  }
-  BIO_set_data(wire, l);
-  BIO_set_init(wire, 1);
-  SSL_set_bio(l->ssl, wire, wire);
-  SSL_set_app_data(l->ssl, l);
-  if (l->must) {
-    SSL_set_verify(l->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-                   NULL);
-  }
-  if (!side->server && !ossl_client_asks(l, tls_pool(t), side)) {
-    ossl_link_free(&l);
-  }
-  return l;
+static struct tls_link *ossl_link(struct tls_context *c, struct tls *t, const struct tls_side *side)
+{
+    struct tls_link *l = POOL_NEW(tls_pool(t), struct tls_link);
+    BIO *wire = BIO_new(c->wire);
+    l->context = c;
+    l->t = t;
+    l->must = side->server && side->verify == TLS_VERIFY_MUST;
+    l->ssl = SSL_new(c->ctx);
+    if (!l->ssl || !wire) {
+        BIO_free(wire);
+        ossl_link_free(&l);
+        return NULL;
+    }
+    BIO_set_data(wire, l);
+    BIO_set_init(wire, 1);
+    SSL_set_bio(l->ssl, wire, wire);
+    SSL_set_app_data(l->ssl, l);
+    if (l->must) {
+        SSL_set_verify(l->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    }
+    if (!side->server && !ossl_client_asks(l, tls_pool(t), side)) {
+        ossl_link_free(&l);
+    }
+    return l;
 }
 
-static enum tls_cause cause_of(int reason) {
-  switch (reason) {
-  case SSL_R_NO_SHARED_CIPHER:
-  case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
-  case SSL_R_NO_SUITABLE_KEY_SHARE:
-  case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
-    return TLS_CAUSE_CIPHER;
-  case SSL_R_UNSUPPORTED_PROTOCOL:
-  case SSL_R_VERSION_TOO_LOW:
-  case SSL_R_WRONG_SSL_VERSION:
-  case SSL_R_NO_PROTOCOLS_AVAILABLE:
-  case SSL_R_UNKNOWN_PROTOCOL:
-    return TLS_CAUSE_VERSION;
-  case SSL_R_WRONG_VERSION_NUMBER:
-  case SSL_R_HTTP_REQUEST:
-  case SSL_R_HTTPS_PROXY_REQUEST:
-  case SSL_R_PACKET_LENGTH_TOO_LONG:
-  case SSL_R_BAD_RECORD_TYPE:
-    return TLS_CAUSE_NOT_TLS;
-  case SSL_R_NO_APPLICATION_PROTOCOL:
-    return TLS_CAUSE_ALPN;
-  default:
-    return reason > SSL_AD_REASON_OFFSET ? TLS_CAUSE_PEER_ALERT
-                                         : TLS_CAUSE_OTHER;
-  }
+static enum tls_cause cause_of(int reason)
+{
+    switch (reason) {
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS: return TLS_CAUSE_CIPHER;
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_WRONG_SSL_VERSION:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+    case SSL_R_UNKNOWN_PROTOCOL: return TLS_CAUSE_VERSION;
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_PACKET_LENGTH_TOO_LONG:
+    case SSL_R_BAD_RECORD_TYPE: return TLS_CAUSE_NOT_TLS;
+    case SSL_R_NO_APPLICATION_PROTOCOL: return TLS_CAUSE_ALPN;
+    default: return reason > SSL_AD_REASON_OFFSET ? TLS_CAUSE_PEER_ALERT : TLS_CAUSE_OTHER;
+    }
 }
 
 /* What became of a call that gave r; leaves errno for a failure of the wire, 0
  * for one of TLS. */
 static enum tls_io ossl_result(struct tls_link *l, int r, struct pool *pool,
-                               struct tls_failure *failure) {
-  int e = SSL_get_error(l->ssl, r);
-  int reason = ERR_GET_REASON(ERR_peek_error());
-  if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) {
-    return TLS_IO_AGAIN;
-  }
-  if (e == SSL_ERROR_ZERO_RETURN ||
-      reason == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
-      (e == SSL_ERROR_SYSCALL && !l->last_errno)) {
+                               struct tls_failure *failure)
+{
+    int e = SSL_get_error(l->ssl, r);
+    int reason = ERR_GET_REASON(ERR_peek_error());
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) {
+        return TLS_IO_AGAIN;
+    }
+    if (e == SSL_ERROR_ZERO_RETURN || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
+        (e == SSL_ERROR_SYSCALL && !l->last_errno)) {
+        ERR_clear_error();
+        return TLS_IO_EOF;
+    }
+    errno = e == SSL_ERROR_SYSCALL ? l->last_errno : 0;
+    if (failure && !errno) {
+        failure->cause = cause_of(reason);
+        failure->alert =
+            failure->cause == TLS_CAUSE_PEER_ALERT ? reason - SSL_AD_REASON_OFFSET : -1;
+        failure->text = ossl_words(pool);
+        errno = 0;
+    }
+    int saved = errno;
     ERR_clear_error();
-    return TLS_IO_EOF;
-  }
-  errno = e == SSL_ERROR_SYSCALL ? l->last_errno : 0;
-  if (failure && !errno) {
-    failure->cause = cause_of(reason);
-    failure->alert = failure->cause == TLS_CAUSE_PEER_ALERT
-                         ? reason - SSL_AD_REASON_OFFSET
-                         : -1;
-    failure->text = ossl_words(pool);
-    errno = 0;
-  }
-  int saved = errno;
-  ERR_clear_error();
-  errno = saved;
-  return TLS_IO_ERROR;
+    errno = saved;
+    return TLS_IO_ERROR;
 }
 
 static enum tls_io ossl_handshake(struct tls_link *l, struct pool *pool,
-                                  struct tls_failure *failure) {
-  ERR_clear_error();
-  l->last_errno = 0;
-  bool server = SSL_is_server(l->ssl);
-  int r = server ? SSL_accept(l->ssl) : SSL_connect(l->ssl);
-  bool missing = r <= 0 && ERR_GET_REASON(ERR_peek_error()) ==
-                               SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
-  if (missing ||
-      (r == 1 && server && SSL_get_verify_mode(l->ssl) != SSL_VERIFY_NONE &&
-       !SSL_get0_peer_certificate(l->ssl))) {
-    /* OpenSSL has nothing verified where nothing was sent */
-    const struct tls_chain none = {.verdict = TLS_NO_CERTIFICATE, .depth = -1};
-    tls_judge_chain(l->t, &none);
-  }
-  return r == 1 ? TLS_IO_OK : ossl_result(l, r, pool, failure);
+                                  struct tls_failure *failure)
+{
+    ERR_clear_error();
+    l->last_errno = 0;
+    bool server = SSL_is_server(l->ssl);
+    int r = server ? SSL_accept(l->ssl) : SSL_connect(l->ssl);
+    bool missing =
+        r <= 0 && ERR_GET_REASON(ERR_peek_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
+    if (missing || (r == 1 && server && SSL_get_verify_mode(l->ssl) != SSL_VERIFY_NONE &&
+                    !SSL_get0_peer_certificate(l->ssl))) {
+        /* OpenSSL has nothing verified where nothing was sent */
+        const struct tls_chain none = {.verdict = TLS_NO_CERTIFICATE, .depth = -1};
+        tls_judge_chain(l->t, &none);
+    }
+    return r == 1 ? TLS_IO_OK : ossl_result(l, r, pool, failure);
 }
 
-static enum tls_io ossl_read(struct tls_link *l, char *p, size_t n,
-                             size_t *got) {
-  ERR_clear_error();
-  l->last_errno = 0;
-  int r = SSL_read_ex(l->ssl, p, n, got);
-  return r == 1 ? TLS_IO_OK : ossl_result(l, r, NULL, NULL);
+static enum tls_io ossl_read(struct tls_link *l, char *p, size_t n, size_t *got)
+{
+    ERR_clear_error();
+    l->last_errno = 0;
+    int r = SSL_read_ex(l->ssl, p, n, got);
+    return r == 1 ? TLS_IO_OK : ossl_result(l, r, NULL, NULL);
 }
 
-static enum tls_io ossl_write(struct tls_link *l, const char *p, size_t n,
-                              size_t *put) {
-  ERR_clear_error();
-  l->last_errno = 0;
-  int r = SSL_write_ex(l->ssl, p, n, put);
-  return r == 1 ? TLS_IO_OK : ossl_result(l, r, NULL, NULL);
+static enum tls_io ossl_write(struct tls_link *l, const char *p, size_t n, size_t *put)
+{
+    ERR_clear_error();
+    l->last_errno = 0;
+    int r = SSL_write_ex(l->ssl, p, n, put);
+    return r == 1 ? TLS_IO_OK : ossl_result(l, r, NULL, NULL);
 }
 
-static bool ossl_pending(struct tls_link *l) { return SSL_pending(l->ssl) > 0; }
+static bool ossl_pending(struct tls_link *l)
+{
+    return SSL_pending(l->ssl) > 0;
+}
 
-static void ossl_bye(struct tls_link *l) {
-  SSL_shutdown(l->ssl);
-  ERR_clear_error();
+static void ossl_bye(struct tls_link *l)
+{
+    SSL_shutdown(l->ssl);
+    ERR_clear_error();
 }
 
 /* ---- facts ---- */
 
 /* RFC 9266 for TLS 1.3, RFC 5929 3 (the first Finished) before. */
-static struct str ossl_binding(struct tls_link *l, struct pool *pool) {
-  char raw[64];
-  size_t n = 32;
-  if (SSL_version(l->ssl) >= TLS1_3_VERSION) {
-    if (SSL_export_keying_material(l->ssl, (unsigned char *)raw, n,
-                                   "EXPORTER-Channel-Binding", 24,
-                                   (const unsigned char *)"", 0, 1) != 1) {
-      n = 0;
+static struct str ossl_binding(struct tls_link *l, struct pool *pool)
+{
+    char raw[64];
+    size_t n = 32;
+    if (SSL_version(l->ssl) >= TLS1_3_VERSION) {
+        if (SSL_export_keying_material(l->ssl, (unsigned char *)raw, n, "EXPORTER-Channel-Binding",
+                                       24, (const unsigned char *)"", 0, 1) != 1) {
+            n = 0;
+        }
+    } else if (SSL_is_server(l->ssl) != SSL_session_reused(l->ssl)) {
+        n = SSL_get_peer_finished(l->ssl, raw, sizeof raw);
+    } else {
+        n = SSL_get_finished(l->ssl, raw, sizeof raw);
     }
-  } else if (SSL_is_server(l->ssl) != SSL_session_reused(l->ssl)) {
-    n = SSL_get_peer_finished(l->ssl, raw, sizeof raw);
-  } else {
-    n = SSL_get_finished(l->ssl, raw, sizeof raw);
-  }
-  ERR_clear_error();
-  return n ? base64_encode(pool, str_n(raw, n)) : STR_NONE;
+    ERR_clear_error();
+    return n ? base64_encode(pool, str_n(raw, n)) : STR_NONE;
 }
 
-static void ossl_facts(struct tls_link *l, struct pool *pool,
-                       struct tls_facts *f) {
-  const SSL_CIPHER *cipher = SSL_get_current_cipher(l->ssl);
-  const char *version = SSL_get_version(l->ssl);
-  const unsigned char *alpn;
-  unsigned alpn_len;
+static void ossl_facts(struct tls_link *l, struct pool *pool, struct tls_facts *f)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(l->ssl);
+    const char *version = SSL_get_version(l->ssl);
+    const unsigned char *alpn;
+    unsigned alpn_len;
 
-  f->bits = SSL_CIPHER_get_bits(cipher, NULL);
-  /* "TLSv1.3" is written without its v */
-  f->version = strncmp(version, "TLSv", 4) == 0
-                   ? STR_CAT(pool, STR("TLS"), str_c(version + 4))
-                   : str_dup(pool, str_c(version));
-  f->cipher = str_fmt(pool, "%.*s:%s:%d", STR_ARG(f->version),
-                      SSL_CIPHER_get_name(cipher), f->bits);
-  f->cipher.tainted = false;
-  f->cipher_std = str_dup(pool, str_c(SSL_CIPHER_standard_name(cipher)));
-  SSL_get0_alpn_selected(l->ssl, &alpn, &alpn_len);
-  if (alpn_len) {
-    f->alpn = str_dup(pool, str_taint(str_n((const char *)alpn, alpn_len)));
-  }
-  f->peercert = cert_der(pool, SSL_get0_peer_certificate(l->ssl));
-  f->ourcert = cert_der(pool, SSL_get_certificate(l->ssl));
-  f->ourcert.tainted = false;
-  f->binding = ossl_binding(l, pool);
-  if (SSL_session_reused(l->ssl)) {
-    f->resumption |= RESUME_RESUMED;
-  }
+    f->bits = SSL_CIPHER_get_bits(cipher, NULL);
+    /* "TLSv1.3" is written without its v */
+    f->version = strncmp(version, "TLSv", 4) == 0 ? STR_CAT(pool, STR("TLS"), str_c(version + 4))
+                                                  : str_dup(pool, str_c(version));
+    f->cipher =
+        str_fmt(pool, "%.*s:%s:%d", STR_ARG(f->version), SSL_CIPHER_get_name(cipher), f->bits);
+    f->cipher.tainted = false;
+    f->cipher_std = str_dup(pool, str_c(SSL_CIPHER_standard_name(cipher)));
+    SSL_get0_alpn_selected(l->ssl, &alpn, &alpn_len);
+    if (alpn_len) {
+        f->alpn = str_dup(pool, str_taint(str_n((const char *)alpn, alpn_len)));
+    }
+    f->peercert = cert_der(pool, SSL_get0_peer_certificate(l->ssl));
+    f->ourcert = cert_der(pool, SSL_get_certificate(l->ssl));
+    f->ourcert.tainted = false;
+    f->binding = ossl_binding(l, pool);
+    if (SSL_session_reused(l->ssl)) {
+        f->resumption |= RESUME_RESUMED;
+        f->verified = f->peercert.len && SSL_get_verify_result(l->ssl) == X509_V_OK;
+    }
 }
 
 /* ---- a certificate of one's own ---- */
 
-static struct str bio_text(struct pool *pool, BIO *b) {
-  char *p;
-  long n = BIO_get_mem_data(b, &p);
-  return str_dup(pool, str_n(p, (size_t)n));
+static struct str bio_text(struct pool *pool, BIO *b)
+{
+    char *p;
+    long n = BIO_get_mem_data(b, &p);
+    return str_dup(pool, str_n(p, (size_t)n));
 }
 
-static X509 *sign_certificate(EVP_PKEY *key, const unsigned char *name,
-                              int name_len) {
-  enum { SECONDS_BACK = 3600, SECONDS_VALID = 30 * 86400 };
-  X509 *x = X509_new();
-  uint64_t serial;
-  if (!x || RAND_bytes((unsigned char *)&serial, sizeof serial) != 1) {
-    X509_free(x);
-    return NULL;
-  }
-  X509_NAME *dn = X509_get_subject_name(x);
-  X509_set_version(x, X509_VERSION_3);
-  ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1);
-  X509_gmtime_adj(X509_getm_notBefore(x), -SECONDS_BACK);
-  X509_gmtime_adj(X509_getm_notAfter(x), SECONDS_VALID);
-  X509_set_pubkey(x, key);
-  X509_NAME_add_entry_by_txt(dn, "O", MBSTRING_ASC,
-                             (const unsigned char *)"minim", -1, -1, 0);
-  X509_NAME_add_entry_by_txt(dn, "CN", MBSTRING_ASC, name, name_len, -1, 0);
-  X509_set_issuer_name(x, dn);
-  if (!X509_sign(x, key, EVP_sha256())) {
-    X509_free(x);
-    return NULL;
-  }
-  return x;
+static X509 *sign_certificate(EVP_PKEY *key, const unsigned char *name, int name_len)
+{
+    enum { SECONDS_BACK = 3600, SECONDS_VALID = 30 * 86400 };
+    X509 *x = X509_new();
+    uint64_t serial;
+    if (!x || RAND_bytes((unsigned char *)&serial, sizeof serial) != 1) {
+        X509_free(x);
+        return NULL;
+    }
+    X509_NAME *dn = X509_get_subject_name(x);
+    X509_set_version(x, X509_VERSION_3);
+    ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1);
+    X509_gmtime_adj(X509_getm_notBefore(x), -SECONDS_BACK);
+    X509_gmtime_adj(X509_getm_notAfter(x), SECONDS_VALID);
+    X509_set_pubkey(x, key);
+    X509_NAME_add_entry_by_txt(dn, "O", MBSTRING_ASC, (const unsigned char *)"minim", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(dn, "CN", MBSTRING_ASC, name, name_len, -1, 0);
+    X509_set_issuer_name(x, dn);
+    if (!X509_sign(x, key, EVP_sha256())) {
+        X509_free(x);
+        return NULL;
+    }
+    return x;
 }
 
-static bool ossl_self_sign(struct pool *pool, struct str name,
-                           struct str *cert_pem, struct str *key_pem,
-                           struct str *error) {
-  EVP_PKEY *key = EVP_EC_gen("P-256");
-  X509 *x =
-      key ? sign_certificate(key, (const unsigned char *)name.p, (int)name.len)
-          : NULL;
-  BIO *c = BIO_new(BIO_s_mem()), *k = BIO_new(BIO_s_mem());
-  bool ok = x && c && k && PEM_write_bio_X509(c, x) == 1 &&
-            PEM_write_bio_PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) == 1;
-  if (ok) {
-    *cert_pem = bio_text(pool, c);
-    *key_pem = bio_text(pool, k);
-  } else {
-    *error = ossl_words(pool);
-  }
-  BIO_free(c);
-  BIO_free(k);
-  X509_free(x);
-  EVP_PKEY_free(key);
-  return ok;
+static bool ossl_self_sign(struct pool *pool, struct str name, struct str *cert_pem,
+                           struct str *key_pem, struct str *error)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x = key ? sign_certificate(key, (const unsigned char *)name.p, (int)name.len) : NULL;
+    BIO *c = BIO_new(BIO_s_mem()), *k = BIO_new(BIO_s_mem());
+    bool ok = x && c && k && PEM_write_bio_X509(c, x) == 1 &&
+              PEM_write_bio_PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) == 1;
+    if (ok) {
+        *cert_pem = bio_text(pool, c);
+        *key_pem = bio_text(pool, k);
+    } else {
+        *error = ossl_words(pool);
+    }
+    BIO_free(c);
+    BIO_free(k);
+    X509_free(x);
+    EVP_PKEY_free(key);
+    return ok;
 }
 
 /* ---- signatures ---- */
 
 /* The digest and key type that an AlgorithmIdentifier calls for. */
-static bool ossl_algorithm(struct str der, EVP_PKEY *key, EVP_MD_CTX *md) {
-  const unsigned char *p = (const unsigned char *)der.p;
-  X509_ALGOR *alg = d2i_X509_ALGOR(NULL, &p, (long)der.len);
-  int digest = NID_undef, type = NID_undef;
-  bool ok = alg && OBJ_find_sigid_algs(OBJ_obj2nid(alg->algorithm), &digest,
-                                       &type) == 1;
-  X509_ALGOR_free(alg);
-  if (!ok || type != EVP_PKEY_get_base_id(key)) {
-    return false;
-  }
-  const EVP_MD *m = digest == NID_undef ? NULL : EVP_get_digestbynid(digest);
-  if (!m && digest != NID_undef) {
-    return false;
-  }
-  return EVP_DigestVerifyInit(md, NULL, m, NULL, key) == 1;
+static bool ossl_algorithm(struct str der, EVP_PKEY *key, EVP_MD_CTX *md)
+{
+    const unsigned char *p = (const unsigned char *)der.p;
+    X509_ALGOR *alg = d2i_X509_ALGOR(NULL, &p, (long)der.len);
+    int digest = NID_undef, type = NID_undef;
+    bool ok = alg && OBJ_find_sigid_algs(OBJ_obj2nid(alg->algorithm), &digest, &type) == 1;
+    X509_ALGOR_free(alg);
+    if (!ok || type != EVP_PKEY_get_base_id(key)) {
+        return false;
+    }
+    const EVP_MD *m = digest == NID_undef ? NULL : EVP_get_digestbynid(digest);
+    if (!m && digest != NID_undef) {
+        return false;
+    }
+    return EVP_DigestVerifyInit(md, NULL, m, NULL, key) == 1;
 }
 
-static bool ossl_verify_signature(struct str spki, struct str algorithm,
-                                  struct str data, struct str sig) {
-  const unsigned char *p = (const unsigned char *)spki.p;
-  EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)spki.len);
-  EVP_MD_CTX *md = EVP_MD_CTX_new();
-  bool ok = key && md && ossl_algorithm(algorithm, key, md) &&
-            EVP_DigestVerify(md, (const unsigned char *)sig.p, sig.len,
-                             (const unsigned char *)data.p, data.len) == 1;
-  EVP_MD_CTX_free(md);
-  EVP_PKEY_free(key);
-  ERR_clear_error();
-  return ok;
+static bool ossl_verify_signature(struct str spki, struct str algorithm, struct str data,
+                                  struct str sig)
+{
+    const unsigned char *p = (const unsigned char *)spki.p;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)spki.len);
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    bool ok = key && md && ossl_algorithm(algorithm, key, md) &&
+              EVP_DigestVerify(md, (const unsigned char *)sig.p, sig.len,
+                               (const unsigned char *)data.p, data.len) == 1;
+    EVP_MD_CTX_free(md);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return ok;
 }
 
 /* ---- sessions ---- */
 
-static bool ossl_session_offer(struct tls_link *l, struct str session) {
-  const unsigned char *p = (const unsigned char *)session.p;
-  SSL_SESSION *s = d2i_SSL_SESSION(NULL, &p, (long)session.len);
-  bool ok = s && SSL_set_session(l->ssl, s) == 1;
-  SSL_SESSION_free(s);
-  ERR_clear_error();
-  return ok;
+static bool ossl_session_offer(struct tls_link *l, struct str session)
+{
+    const unsigned char *p = (const unsigned char *)session.p;
+    SSL_SESSION *s = d2i_SSL_SESSION(NULL, &p, (long)session.len);
+    bool ok = s && SSL_set_session(l->ssl, s) == 1;
+    SSL_SESSION_free(s);
+    ERR_clear_error();
+    return ok;
 }
 
-static struct str ossl_session_take(struct tls_link *l, struct pool *pool,
-                                    int *lifetime) {
-  unsigned char *p = NULL;
-  int n = l->issued ? i2d_SSL_SESSION(l->issued, &p) : 0;
-  struct str out =
-      n > 0 ? str_dup(pool, str_n((char *)p, (size_t)n)) : STR_NONE;
-  OPENSSL_free(p);
-  if (n > 0) {
-    *lifetime = (int)SSL_SESSION_get_ticket_lifetime_hint(l->issued);
-  }
-  return out;
+static struct str ossl_session_take(struct tls_link *l, struct pool *pool, int *lifetime)
+{
+    unsigned char *p = NULL;
+    int n = l->issued ? i2d_SSL_SESSION(l->issued, &p) : 0;
+    struct str out = n > 0 ? str_dup(pool, str_n((char *)p, (size_t)n)) : STR_NONE;
+    OPENSSL_free(p);
+    if (n > 0) {
+        *lifetime = (int)SSL_SESSION_get_ticket_lifetime_hint(l->issued);
+    }
+    return out;
 }
 
 const struct tls_backend tls_openssl = {

@@ -61,7 +61,8 @@ struct meeting {
     bool ok;
     struct tls_facts *facts;
     struct tls_error error;
-    int server; /* its exit status */
+    int server;        /* its exit status */
+    struct str record; /* of the session, to resume it */
 };
 
 static struct meeting meet(struct tls_side *server, struct tls_side *client)
@@ -82,6 +83,9 @@ static struct meeting meet(struct tls_side *server, struct tls_side *client)
     if (m.ok) {
         CHECK(!stream_pending(s));
         CHECK(stream_puts(s, STR("x")) && stream_flush(s) && stream_getc(s) == 'x');
+        if (client->resume && !tls_session_record(unit_pool(), m.facts, &m.record)) {
+            m.record = STR_NONE;
+        }
     }
     stream_close(&s);
     CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
@@ -294,4 +298,60 @@ static void asks_clients(struct tls_side server, struct tls_side client)
 TEST(tls_client_certificates)
 {
     each_pair(asks_clients);
+}
+
+/* The facts of a resumed session are those of the one that was made in full. */
+static void resumes(struct tls_side server, struct tls_side client)
+{
+    static const struct {
+        const char *server, *client; /* cipher lists that leave one version only */
+        const char *version;
+    } versions[] = {{"", "", "TLS1.3"}, {"-tls1.3", "-tls1.3", "TLS1.2"}};
+    server.certificate = pki("server1.chain.pem");
+    server.privatekey = pki("server1.key");
+    server.verify = client.verify = TLS_VERIFY_MUST;
+    server.verify_certificates = client.verify_certificates = pki("root.pem");
+    client.certificate = pki("client1.chain.pem");
+    client.privatekey = pki("client1.key");
+    client.sni = STR("server1.example.com");
+    server.resume = client.resume = true;
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+        if (*versions[i].client) {
+            bool gnutls = str_is(client.backend, "gnutls");
+            client.require_ciphers = gnutls ? STR("NORMAL:-VERS-TLS1.3") : STR_NONE;
+            client.openssl_options = STR("+no_tlsv1_3");
+        }
+        struct meeting first = meet(&server, &client);
+        CHECK(first.ok && first.server == 0 && first.record.len);
+        CHECK(!(first.facts->resumption & RESUME_RESUMED));
+        CHECK_STR(first.facts->version, versions[i].version);
+        struct tls_side again = client;
+        again.session = first.record;
+        struct meeting second = meet(&server, &again);
+        CHECK(second.ok && second.server == 0);
+        CHECK(second.facts->resumption & RESUME_RESUMED);
+        CHECK(second.facts->verified);
+        CHECK(str_eq(second.facts->cipher, first.facts->cipher));
+        CHECK(str_eq(second.facts->peercert, first.facts->peercert));
+        CHECK(str_eq(second.facts->peerdn, first.facts->peerdn));
+
+        again.session = str_sub(first.record, 0, first.record.len - 1);
+        struct meeting cut = meet(&server, &again);
+        CHECK(cut.ok && !(cut.facts->resumption & RESUME_RESUMED));
+
+        again.session = first.record;
+        again.sni = STR("other.example.com");
+        struct meeting other = meet(&server, &again);
+        CHECK(other.ok && !(other.facts->resumption & RESUME_RESUMED));
+        if (!(second.facts->resumption & RESUME_RESUMED)) {
+            fprintf(stderr, "  %s to %s: %s\n", client.backend.p, server.backend.p,
+                    versions[i].version);
+        }
+    }
+}
+
+TEST(tls_resumption)
+{
+    tls_tickets_prepare();
+    each_pair(resumes);
 }

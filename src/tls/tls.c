@@ -21,8 +21,8 @@ static const struct option options[] = {
     {"openssl_options", OPT_STRING, O(openssl_options),
      "+no_sslv2 +no_sslv3 +single_dh_use +no_ticket +no_renegotiation",
      "options of OpenSSL, each with + or -", NULL, NULL},
-    {"tls_advertise_hosts", OPT_HOSTS, O(advertise_hosts), "*",
-     "clients that are offered STARTTLS", NULL, NULL},
+    {"tls_advertise_hosts", OPT_HOSTS, O(advertise_hosts), "*", "clients that are offered STARTTLS",
+     NULL, NULL},
     {"tls_alpn", OPT_EXPAND, O(alpn), "smtp:esmtp",
      "application protocols (RFC 7301) of which a client that names any must "
      "name one",
@@ -31,17 +31,16 @@ static const struct option options[] = {
      "openssl or gnutls: the library that serves clients", NULL, NULL},
     {"tls_certificate", OPT_EXPAND, O(certificate), NULL,
      "files with the server's certificates and their chains", NULL, NULL},
-    {"tls_crl", OPT_EXPAND, O(crl), NULL,
-     "file or directory with certificate revocation lists", NULL, NULL},
+    {"tls_crl", OPT_EXPAND, O(crl), NULL, "file or directory with certificate revocation lists",
+     NULL, NULL},
     {"tls_dh_max_bits", OPT_INT, O(dh_max_bits), "2236",
      "largest Diffie-Hellman parameter GnuTLS is to use", NULL, NULL},
     {"tls_dhparam", OPT_EXPAND, O(dhparam), NULL,
      "Diffie-Hellman parameters: a file, or the name of a group", NULL, NULL},
-    {"tls_eccurve", OPT_EXPAND, O(eccurve), "auto",
-     "elliptic curves for the key exchange", NULL, NULL},
-    {"tls_ocsp_file", OPT_EXPAND, O(ocsp_file), NULL,
-     "OCSP proofs (RFC 6960) to staple, in the order of tls_certificate", NULL,
+    {"tls_eccurve", OPT_EXPAND, O(eccurve), "auto", "elliptic curves for the key exchange", NULL,
      NULL},
+    {"tls_ocsp_file", OPT_EXPAND, O(ocsp_file), NULL,
+     "OCSP proofs (RFC 6960) to staple, in the order of tls_certificate", NULL, NULL},
     {"tls_on_connect_ports", OPT_EXPAND, O(on_connect_ports), NULL,
      "ports on which TLS begins without STARTTLS", NULL, NULL},
     {"tls_privatekey", OPT_EXPAND, O(privatekey), NULL,
@@ -49,8 +48,7 @@ static const struct option options[] = {
      "files",
      NULL, NULL},
     {"tls_remember_esmtp", OPT_BOOL, O(remember_esmtp), "false",
-     "EHLO counts on after STARTTLS, for clients that do not repeat it", NULL,
-     NULL},
+     "EHLO counts on after STARTTLS, for clients that do not repeat it", NULL, NULL},
     {"tls_require_ciphers", OPT_EXPAND, O(require_ciphers), NULL,
      "cipher suites, in the syntax of the library in use", NULL, NULL},
     {"tls_try_verify_hosts", OPT_HOSTS, O(try_verify_hosts), NULL,
@@ -62,234 +60,293 @@ static const struct option options[] = {
     {0},
 };
 
-const struct tls_settings *tls_settings(const struct config *conf) {
-  return conf->settings[ROOM_TLS];
+const struct tls_settings *tls_settings(const struct config *conf)
+{
+    return conf->settings[ROOM_TLS];
 }
 
 /* ---- backends ---- */
 
-const struct tls_backend *tls_backend(struct str name) {
-  if (str_empty(name)) {
-    return tls_backends[0];
-  }
-  for (size_t i = 0; tls_backends[i]; i++) {
-    if (str_is(name, tls_backends[i]->name)) {
-      return tls_backends[i];
+const struct tls_backend *tls_backend(struct str name)
+{
+    if (str_empty(name)) {
+        return tls_backends[0];
     }
-  }
-  return NULL;
+    for (size_t i = 0; tls_backends[i]; i++) {
+        if (str_is(name, tls_backends[i]->name)) {
+            return tls_backends[i];
+        }
+    }
+    return NULL;
 }
 
-bool tls_has_backend(struct str name) { return tls_backend(name) != NULL; }
+bool tls_has_backend(struct str name)
+{
+    return tls_backend(name) != NULL;
+}
 
-void tls_versions(struct buf *b) {
-  struct pool *pool = pool_new("tls versions");
-  for (size_t i = 0; tls_backends[i]; i++) {
-    struct str compiled, running;
-    tls_backends[i]->versions(pool, &compiled, &running);
-    buf_addf(b, "Library version: %s: Compile: %.*s\n",
-             tls_backends[i]->feature, STR_ARG(compiled));
-    buf_addf(b, "%*s Runtime: %.*s\n",
-             (int)strlen(tls_backends[i]->feature) + 17, "", STR_ARG(running));
-  }
-  pool_free(&pool);
+void tls_versions(struct buf *b)
+{
+    struct pool *pool = pool_new("tls versions");
+    for (size_t i = 0; tls_backends[i]; i++) {
+        struct str compiled, running;
+        tls_backends[i]->versions(pool, &compiled, &running);
+        buf_addf(b, "Library version: %s: Compile: %.*s\n", tls_backends[i]->feature,
+                 STR_ARG(compiled));
+        buf_addf(b, "%*s Runtime: %.*s\n", (int)strlen(tls_backends[i]->feature) + 17, "",
+                 STR_ARG(running));
+    }
+    pool_free(&pool);
 }
 
 /* ---- the stream below ---- */
 
-struct pool *tls_pool(struct tls *t) {
-  return t->pool;
+struct pool *tls_pool(struct tls *t)
+{
+    return t->pool;
 }
 
 /* Milliseconds until the deadline, for stream_ops. */
-static int time_left(const struct tls *t) {
-  if (t->deadline < 0) {
-    return -1;
-  }
-  int64_t left = t->deadline - time_monotonic_ms();
-  return left > 0 ? (int)left : 0;
+static int time_left(const struct tls *t)
+{
+    if (t->deadline < 0) {
+        return -1;
+    }
+    int64_t left = t->deadline - time_monotonic_ms();
+    return left > 0 ? (int)left : 0;
 }
 
-ssize_t tls_pull(struct tls *t, void *p, size_t n) {
-  if (t->asking && !t->under->readable(t->under_ctx)) {
-    errno = EAGAIN;
-    return -1;
-  }
-  int left = time_left(t);
-  if (left == 0 && !t->under->readable(t->under_ctx)) {
-    t->wire_errno = errno = ETIMEDOUT;
-    return -1;
-  }
-  /* an end at once would be 0; that is for what is there already */
-  ssize_t got = t->under->read(t->under_ctx, p, n, left ? left : 1);
-  if (got < 0) {
-    t->wire_errno = errno == EAGAIN ? ETIMEDOUT : errno;
-    errno = t->wire_errno;
-  }
-  return got;
+ssize_t tls_pull(struct tls *t, void *p, size_t n)
+{
+    if (t->asking && !t->under->readable(t->under_ctx)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    int left = time_left(t);
+    if (left == 0 && !t->under->readable(t->under_ctx)) {
+        t->wire_errno = errno = ETIMEDOUT;
+        return -1;
+    }
+    /* an end at once would be 0; that is for what is there already */
+    ssize_t got = t->under->read(t->under_ctx, p, n, left ? left : 1);
+    if (got < 0) {
+        t->wire_errno = errno == EAGAIN ? ETIMEDOUT : errno;
+        errno = t->wire_errno;
+    }
+    return got;
 }
 
-ssize_t tls_push(struct tls *t, const void *p, size_t n) {
-  int left = time_left(t);
-  ssize_t put = t->under->write(t->under_ctx, p, n, left ? left : 1);
-  if (put < 0) {
-    t->wire_errno = errno;
-  }
-  return put;
+ssize_t tls_push(struct tls *t, const void *p, size_t n)
+{
+    int left = time_left(t);
+    ssize_t put = t->under->write(t->under_ctx, p, n, left ? left : 1);
+    if (put < 0) {
+        t->wire_errno = errno;
+    }
+    return put;
 }
 
-static void set_deadline(struct tls *t, int timeout_ms) {
-  t->deadline = timeout_ms < 0 ? -1 : time_monotonic_ms() + timeout_ms;
+static void set_deadline(struct tls *t, int timeout_ms)
+{
+    t->deadline = timeout_ms < 0 ? -1 : time_monotonic_ms() + timeout_ms;
 }
 
 /* ---- the filter ---- */
 
-static ssize_t filter_result(struct tls *t, enum tls_io io, size_t n) {
-  switch (io) {
-  case TLS_IO_OK:
-    return (ssize_t)n;
-  case TLS_IO_EOF:
-    t->ended = true;
-    return 0;
-  case TLS_IO_AGAIN:
-    errno = EAGAIN;
-    return -1;
-  case TLS_IO_ERROR:
-    if (!errno) {
-      errno = EPROTO;
+static ssize_t filter_result(struct tls *t, enum tls_io io, size_t n)
+{
+    switch (io) {
+    case TLS_IO_OK: return (ssize_t)n;
+    case TLS_IO_EOF: t->ended = true; return 0;
+    case TLS_IO_AGAIN: errno = EAGAIN; return -1;
+    case TLS_IO_ERROR:
+        if (!errno) {
+            errno = EPROTO;
+        }
+        return -1;
     }
     return -1;
-  }
-  return -1;
 }
 
-static ssize_t filter_read(void *ctx, char *p, size_t n, int timeout_ms) {
-  struct tls *t = ctx;
-  if (t->stashed && n) {
-    *p = t->stash;
-    t->stashed = false;
-    return 1;
-  }
-  if (t->ended) {
-    return 0;
-  }
-  size_t got = 0;
-  set_deadline(t, timeout_ms);
-  enum tls_io io = t->backend->read(t->link, p, n, &got);
-  return filter_result(t, io, got);
+static ssize_t filter_read(void *ctx, char *p, size_t n, int timeout_ms)
+{
+    struct tls *t = ctx;
+    if (t->stashed && n) {
+        *p = t->stash;
+        t->stashed = false;
+        return 1;
+    }
+    if (t->ended) {
+        return 0;
+    }
+    size_t got = 0;
+    set_deadline(t, timeout_ms);
+    enum tls_io io;
+    do {
+        io = t->backend->read(t->link, p, n, &got);
+    } while (io == TLS_IO_AGAIN); /* something else came, a ticket perhaps */
+    return filter_result(t, io, got);
 }
 
-static ssize_t filter_write(void *ctx, const char *p, size_t n,
-                            int timeout_ms) {
-  struct tls *t = ctx;
-  size_t put = 0;
-  set_deadline(t, timeout_ms);
-  enum tls_io io = t->backend->write(t->link, p, n, &put);
-  return filter_result(t, io, put);
+static ssize_t filter_write(void *ctx, const char *p, size_t n, int timeout_ms)
+{
+    struct tls *t = ctx;
+    size_t put = 0;
+    set_deadline(t, timeout_ms);
+    enum tls_io io;
+    do {
+        io = t->backend->write(t->link, p, n, &put);
+    } while (io == TLS_IO_AGAIN);
+    return filter_result(t, io, put);
 }
 
 /*
  * Bytes under TLS need not be bytes for the reader (tickets, alerts): only
  * reading tells. An end or an error counts as readable, so that it is found.
  */
-static bool filter_readable(void *ctx) {
-  struct tls *t = ctx;
-  if (t->stashed || t->ended || t->backend->pending(t->link)) {
-    return true;
-  }
-  if (!t->under->readable(t->under_ctx)) {
-    return false;
-  }
-  size_t got = 0;
-  t->asking = true;
-  set_deadline(t, 0);
-  enum tls_io io = t->backend->read(t->link, &t->stash, 1, &got);
-  t->asking = false;
-  t->stashed = io == TLS_IO_OK && got == 1;
-  t->ended = io == TLS_IO_EOF || io == TLS_IO_ERROR;
-  return io != TLS_IO_AGAIN;
+static bool filter_readable(void *ctx)
+{
+    struct tls *t = ctx;
+    if (t->stashed || t->ended || t->backend->pending(t->link)) {
+        return true;
+    }
+    if (!t->under->readable(t->under_ctx)) {
+        return false;
+    }
+    size_t got = 0;
+    t->asking = true;
+    set_deadline(t, 0);
+    enum tls_io io = t->backend->read(t->link, &t->stash, 1, &got);
+    t->asking = false;
+    t->stashed = io == TLS_IO_OK && got == 1;
+    t->ended = io == TLS_IO_EOF || io == TLS_IO_ERROR;
+    return io != TLS_IO_AGAIN;
 }
 
-static void let_go(struct tls *t) {
-  t->backend->link_free(&t->link);
-  tls_credentials_drop(&t->credentials);
-  tls_credentials_drop(&t->named);
+static void let_go(struct tls *t)
+{
+    t->backend->link_free(&t->link);
+    tls_credentials_drop(&t->credentials);
+    tls_credentials_drop(&t->named);
 }
 
-static void filter_close(void *ctx) {
-  struct tls *t = ctx;
-  if (t->link) {
-    enum { GOODBYE_MS = 1000 };
-    set_deadline(t, GOODBYE_MS);
-    t->backend->bye(t->link);
-    let_go(t);
-  }
-  t->under->close(t->under_ctx);
+static void filter_close(void *ctx)
+{
+    struct tls *t = ctx;
+    t->facts->tls = NULL;
+    if (t->link) {
+        enum { GOODBYE_MS = 1000 };
+        set_deadline(t, GOODBYE_MS);
+        t->backend->bye(t->link);
+        let_go(t);
+    }
+    t->under->close(t->under_ctx);
 }
 
-static const struct stream_ops filter_ops = {filter_read, filter_write,
-                                             filter_readable, filter_close};
+static const struct stream_ops filter_ops = {filter_read, filter_write, filter_readable,
+                                             filter_close};
 
 /* ---- a server is told whom the client means ---- */
 
-bool tls_hello(struct tls *t, const struct tls_hello *h,
-               struct tls_context **context) {
-  struct tls_side *side = t->side;
-  struct str why = STR_NONE;
-  *context = NULL;
-  t->facts->sni = str_dup(t->pool, h->sni);
-  if (h->asks_status && t->facts->ocsp == OCSP_NOT_REQUESTED) {
-    t->facts->ocsp = OCSP_NO_RESPONSE;
-  }
-  if (str_empty(h->sni) || !side->on_sni) {
-    return true;
-  }
-  if (side->on_sni(side->closure, side, t->facts->sni, &why)) {
-    t->named = tls_credentials(t->pool, t->backend, side, &why);
-    if (t->named) {
-      *context = t->named->context;
-      return true;
+bool tls_hello(struct tls *t, const struct tls_hello *h, struct tls_context **context)
+{
+    struct tls_side *side = t->side;
+    struct str why = STR_NONE;
+    *context = NULL;
+    t->facts->sni = str_dup(t->pool, h->sni);
+    t->facts->resumption |= h->asks_ticket ? RESUME_CLIENT_ASKED : 0;
+    t->facts->resumption |= h->offers_session ? RESUME_CLIENT_OFFERED : 0;
+    if (h->asks_status && t->facts->ocsp == OCSP_NOT_REQUESTED) {
+        t->facts->ocsp = OCSP_NO_RESPONSE;
     }
-  }
-  t->error = (struct tls_error){TLS_FAULT_SETUP, why};
-  return false;
+    if (str_empty(h->sni) || !side->on_sni) {
+        return true;
+    }
+    if (side->on_sni(side->closure, side, t->facts->sni, &why)) {
+        t->named = tls_credentials(t->pool, t->backend, side, &why);
+        if (t->named) {
+            *context = t->named->context;
+            return true;
+        }
+    }
+    t->error = (struct tls_error){TLS_FAULT_SETUP, why};
+    return false;
 }
 
-struct str tls_staple(struct tls *t, struct str leaf) {
-  const struct tls_credentials *c = t->named ? t->named : t->credentials;
-  struct str proof = staple_for(c->pairs, c->pair_count, leaf);
-  if (proof.len) {
-    t->facts->ocsp = OCSP_VERIFIED;
-  }
-  return proof;
+struct str tls_staple(struct tls *t, struct str leaf)
+{
+    const struct tls_credentials *c = t->named ? t->named : t->credentials;
+    struct str proof = staple_for(c->pairs, c->pair_count, leaf);
+    if (proof.len) {
+        t->facts->ocsp = OCSP_VERIFIED;
+    }
+    return proof;
 }
 
 /* ---- the handshake ---- */
 
-static void learn(struct tls *t) {
-  struct tls_facts *f = t->facts;
-  f->backend = t->backend->name;
-  t->backend->facts(t->link, t->pool, f);
-  if (f->peercert.len &&
-      (t->leaf.der.len || cert_parse(t->pool, f->peercert, &t->leaf))) {
-    f->peerdn = t->backend->slash_dn ? cert_dn_oneline(t->pool, t->leaf.subject)
-                                     : cert_dn_text(t->pool, t->leaf.subject);
-  }
+/* Client: offers the session that is kept, if it is still worth what is asked for now. */
+static void offer_session(struct tls *t)
+{
+    const struct tls_side *side = t->side;
+    struct tls_record *r = POOL_NEW(t->pool, struct tls_record);
+    if (!side->resume) {
+        return;
+    }
+    t->facts->resumption |= RESUME_CLIENT_ASKED;
+    if (tls_record_read(t->pool, side->session, r) &&
+        tls_record_usable(r, side->require_ocsp, time_now().tv_sec) &&
+        t->backend->session_offer(t->link, r->session)) {
+        t->offered = r;
+        t->facts->resumption |= RESUME_CLIENT_OFFERED;
+    }
 }
 
-static bool shake_hands(struct tls *t, struct tls_error *error) {
-  struct tls_failure failure = {.alert = -1};
-  set_deadline(t, t->side->timeout > 0 ? t->side->timeout * 1000 : -1);
-  enum tls_io io = t->backend->handshake(t->link, t->pool, &failure);
-  if (!str_unset(t->error.text)) {
-    *error = t->error; /* whatever the library makes of it */
-    return false;
-  }
-  if (io != TLS_IO_OK) {
-    tls_explain(t, io, &failure, error);
-    return false;
-  }
-  return true;
+/* In a resumed session the facts are those of the handshake that made it. */
+static void recall(struct tls *t)
+{
+    const struct tls_record *r = t->offered;
+    struct tls_facts *f = t->facts;
+    f->cipher = r->facts.cipher;
+    f->cipher_std = r->facts.cipher_std;
+    f->bits = r->facts.bits;
+    f->verified = r->facts.verified;
+    f->dane = r->facts.dane;
+    f->ocsp = r->facts.ocsp;
+    f->ocsp_detail = r->facts.ocsp_detail;
+    f->peercert = r->facts.peercert;
+    t->proof_until = r->proof_until;
+}
+
+static void learn(struct tls *t)
+{
+    struct tls_facts *f = t->facts;
+    f->backend = t->backend->name;
+    f->tls = t;
+    t->backend->facts(t->link, t->pool, f);
+    if (t->offered && f->resumption & RESUME_RESUMED) {
+        recall(t);
+    }
+    if (f->peercert.len && (t->leaf.der.len || cert_parse(t->pool, f->peercert, &t->leaf))) {
+        f->peerdn = t->backend->slash_dn ? cert_dn_oneline(t->pool, t->leaf.subject)
+                                         : cert_dn_text(t->pool, t->leaf.subject);
+    }
+}
+
+static bool shake_hands(struct tls *t, struct tls_error *error)
+{
+    struct tls_failure failure = {.alert = -1};
+    set_deadline(t, t->side->timeout > 0 ? t->side->timeout * 1000 : -1);
+    enum tls_io io = t->backend->handshake(t->link, t->pool, &failure);
+    if (!str_unset(t->error.text)) {
+        *error = t->error; /* whatever the library makes of it */
+        return false;
+    }
+    if (io != TLS_IO_OK) {
+        tls_explain(t, io, &failure, error);
+        return false;
+    }
+    return true;
 }
 
 static struct str no_backend(struct pool *pool, struct str name)
@@ -297,41 +354,45 @@ static struct str no_backend(struct pool *pool, struct str name)
     return str_fmt(pool, "(tls_backend): there is no \"%.*s\"", STR_ARG(name));
 }
 
-bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side,
-               struct tls_facts **facts, struct tls_error *error) {
-  struct tls *t = POOL_NEW(pool, struct tls);
-  *error = (struct tls_error){TLS_FAULT_SETUP, STR_NONE};
-  t->pool = pool;
-  t->side = side;
-  t->facts = POOL_NEW(pool, struct tls_facts);
-  t->facts->sni = side->server ? STR_NONE : str_dup(pool, side->sni);
-  t->facts->tlsa_usage = side->dane ? tlsa_usages(side->dane) : 0;
-  t->backend = tls_backend(side->backend);
-  if (!t->backend) {
-    error->text = no_backend(pool, side->backend);
-    return false;
-  }
-  t->credentials = tls_credentials(pool, t->backend, side, &error->text);
-  if (!t->credentials) {
-    return false;
-  }
-  t->link = t->backend->link(t->credentials->context, t, side);
-  if (!t->link) {
-    error->text = STR("(setting up the connection): refused by the library");
-    tls_credentials_drop(&t->credentials);
-    return false;
-  }
-  stream_under(s, &t->under, &t->under_ctx);
-  t->facts->ocsp = !side->server && side->request_ocsp ? OCSP_NO_RESPONSE
-                                                       : OCSP_NOT_REQUESTED;
-  if (!shake_hands(t, error)) {
-    let_go(t);
-    return false;
-  }
-  learn(t);
-  t->side = NULL;
-  *facts = t->facts;
-  return stream_push(s, &filter_ops, t);
+bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side, struct tls_facts **facts,
+               struct tls_error *error)
+{
+    struct tls *t = POOL_NEW(pool, struct tls);
+    *error = (struct tls_error){TLS_FAULT_SETUP, STR_NONE};
+    t->pool = pool;
+    t->side = side;
+    t->facts = POOL_NEW(pool, struct tls_facts);
+    t->facts->sni = side->server ? STR_NONE : str_dup(pool, side->sni);
+    t->facts->tlsa_usage = side->dane ? tlsa_usages(side->dane) : 0;
+    t->backend = tls_backend(side->backend);
+    if (!t->backend) {
+        error->text = no_backend(pool, side->backend);
+        return false;
+    }
+    t->credentials = tls_credentials(pool, t->backend, side, &error->text);
+    if (!t->credentials) {
+        return false;
+    }
+    t->link = t->backend->link(t->credentials->context, t, side);
+    if (!t->link) {
+        error->text = STR("(setting up the connection): refused by the library");
+        tls_credentials_drop(&t->credentials);
+        return false;
+    }
+    stream_under(s, &t->under, &t->under_ctx);
+    t->facts->ocsp = !side->server && side->request_ocsp ? OCSP_NO_RESPONSE : OCSP_NOT_REQUESTED;
+    t->facts->resumption = RESUME_SUPPORTED;
+    if (!side->server) {
+        offer_session(t);
+    }
+    if (!shake_hands(t, error)) {
+        let_go(t);
+        return false;
+    }
+    learn(t);
+    t->side = NULL;
+    *facts = t->facts;
+    return stream_push(s, &filter_ops, t);
 }
 
 bool tls_ready(struct pool *pool, const struct tls_side *side, struct tls_error *error)
@@ -350,28 +411,27 @@ bool tls_ready(struct pool *pool, const struct tls_side *side, struct tls_error 
 
 /* ---- log ---- */
 
-void tls_log(struct buf *b, const struct tls_facts *f) {
-  if (!f) {
-    return;
-  }
-  if (log_wants(LS_tls_cipher) && f->cipher.len) {
-    buf_addz(b, " X=");
-    buf_adds(b, f->cipher);
-  }
-  if (log_wants(LS_tls_certificate_verified) && f->cipher.len) {
-    buf_addz(b, f->dane && f->verified ? " CV=dane"
-                : f->verified          ? " CV=yes"
-                                       : " CV=no");
-  }
-  if (log_wants(LS_tls_peerdn) && !str_unset(f->peerdn)) {
-    buf_addz(b, " DN=\"");
-    buf_adds(b, str_printable(b->pool, f->peerdn, true));
-    buf_addz(b, "\"");
-  }
-  if (log_wants(LS_tls_sni) && f->sni.len) {
-    buf_addz(b, " SNI=");
-    buf_adds(b, str_printable(b->pool, f->sni, false));
-  }
+void tls_log(struct buf *b, const struct tls_facts *f)
+{
+    if (!f) {
+        return;
+    }
+    if (log_wants(LS_tls_cipher) && f->cipher.len) {
+        buf_addz(b, " X=");
+        buf_adds(b, f->cipher);
+    }
+    if (log_wants(LS_tls_certificate_verified) && f->cipher.len) {
+        buf_addz(b, f->dane && f->verified ? " CV=dane" : f->verified ? " CV=yes" : " CV=no");
+    }
+    if (log_wants(LS_tls_peerdn) && !str_unset(f->peerdn)) {
+        buf_addz(b, " DN=\"");
+        buf_adds(b, str_printable(b->pool, f->peerdn, true));
+        buf_addz(b, "\"");
+    }
+    if (log_wants(LS_tls_sni) && f->sni.len) {
+        buf_addz(b, " SNI=");
+        buf_adds(b, str_printable(b->pool, f->sni, false));
+    }
 }
 
 const struct module tls_module = {

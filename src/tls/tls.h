@@ -42,6 +42,7 @@ enum tls_verify {
     TLS_VERIFY_MUST /* a failure ends the handshake */
 };
 
+struct tls;      /* a connection under way */
 struct tlsa_set; /* dane.c: usable TLSA records */
 
 /*
@@ -72,7 +73,7 @@ struct tls_side {
     struct strvec names; /* the certificate must bear one of them; empty: any name does */
     bool request_ocsp, require_ocsp;
     const struct tlsa_set *dane; /* NULL: DANE is not used */
-    struct str session_key;      /* what beside the texts above decides a stored session */
+    struct str session;          /* resume: a record of tls_session_record(); unset: none */
 
     /* -- server -- */
     /*
@@ -123,6 +124,7 @@ struct tls_facts {
     int resumption;
     struct str binding; /* tls-exporter or tls-unique value, base64 */
     const char *backend;
+    struct tls *tls; /* the connection itself; NULL once it is closed */
 };
 
 enum tls_fault {
@@ -156,6 +158,26 @@ bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side, struc
  * *error (of the pool).
  */
 bool tls_ready(struct pool *pool, const struct tls_side *side, struct tls_error *error);
+
+/*
+ * The name under which a client may keep a session: hex digits made of all that decides it (the
+ * side's texts and the files behind them, what it insists on, host, address, port, what tells the
+ * nodes behind a load balancer apart).
+ */
+struct str tls_session_key(struct pool *pool, const struct tls_side *side, struct str host,
+                           struct str address, int port, struct str balancer);
+
+/*
+ * What a client keeps for the next time, in the newest form the server gave; false if there is
+ * nothing new. To be asked just before the connection is closed: tickets may come late.
+ */
+bool tls_session_record(struct pool *pool, const struct tls_facts *facts, struct str *record);
+
+/*
+ * Makes the memory in which the processes forked from now on share their ticket keys (RFC 5077);
+ * keys that are there stay.
+ */
+void tls_tickets_prepare(void);
 
 /* Log elements " X=… CV=… DN="…" SNI=…" by the selectors; nothing for NULL. */
 void tls_log(struct buf *b, const struct tls_facts *facts);

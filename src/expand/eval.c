@@ -28,11 +28,16 @@ static bool eval_piece(struct ectx *x, const struct expr *e, struct str *out)
                                       STR_ARG(e->text))
                           : eval_fail(x, "unknown variable name \"%.*s\" (strict_acl_vars is set)",
                                       STR_ARG(e->text)));
+    case NODE_CERTIFICATE:
+        *out = e->u.variable->get(x, e->text);
+        *out = str_empty(*out) ? STR("") : STR("<cert>");
+        return true;
     case NODE_NUMBERED: *out = scope_number(x, e->number); return true;
     case NODE_HEADER: *out = expand_header(x, (char)e->number, e->text); return true;
     case NODE_OPERATOR:
-        return eval_tree(x, e->u.op.subject, &subject) &&
-               e->u.op.row->apply(x, e->text, subject, out);
+        return eval_certificate_operator(x, e, out) ||
+               (eval_tree(x, e->u.op.subject, &subject) &&
+                e->u.op.row->apply(x, e->text, subject, out));
     case NODE_ITEM: {
         struct scope *outer = x->scope;
         bool ok = e->u.item->eval(x, e->u.item, out);

@@ -41,7 +41,15 @@ const struct expand_condition *find_condition_row(const struct config *conf, str
 
 /* ---- the tree ---- */
 
-enum node_kind { NODE_TEXT, NODE_VARIABLE, NODE_NUMBERED, NODE_HEADER, NODE_OPERATOR, NODE_ITEM };
+enum node_kind {
+    NODE_TEXT,
+    NODE_VARIABLE,
+    NODE_CERTIFICATE, /* a variable that holds one */
+    NODE_NUMBERED,
+    NODE_HEADER,
+    NODE_OPERATOR,
+    NODE_ITEM
+};
 
 struct item;
 
@@ -49,7 +57,7 @@ struct item;
 struct expr {
     const struct expr *next;
     uint16_t kind;   /* enum node_kind */
-    uint16_t number; /* NODE_NUMBERED: which; _HEADER: 'h', 'r', 'b', 'l'; _VARIABLE: 1 if ${…} */
+    uint16_t number; /* _NUMBERED: which; _HEADER: 'h', 'r', 'b', 'l'; variables: 1 if ${…} */
     uint32_t count;  /* of the pieces from here on */
     struct str text; /* NODE_TEXT: itself; NODE_VARIABLE, _HEADER: name; _OPERATOR: parameter */
     union {
@@ -163,6 +171,12 @@ bool parse_item(struct parser *p, struct str name, const struct expr **out, bool
 /* {yes}{no} or {yes}fail, and the closing bracket of the item. */
 bool parse_yes_no(struct parser *p, struct item *it);
 
+/* True for variables whose value is a certificate, in DER. */
+bool is_certificate(const struct variable *v);
+
+/* {field}{$variable} and what follows: certextract.c. */
+bool parse_certextract(struct parser *p, struct item *it);
+
 /* A condition with its negations. group: name of what it stands in, or NULL. */
 bool parse_condition(struct parser *p, const char *group, const struct cond **out);
 
@@ -188,7 +202,13 @@ bool eval_yes_no(struct ectx *x, const struct item *it, bool found, struct str v
                  struct str dflt, struct str *out);
 
 #define DECLARE_SHAPE(id) bool item_##id(struct ectx *x, const struct item *it, struct str *out);
-#define SHAPES(X) X(extract) X(filter) X(generic) X(if) X(lookup) X(map) X(reduce) X(run) X(sort)
+#define SHAPES(X) X(certextract) X(extract) X(filter) X(generic) X(if) X(lookup) X(map) X(reduce) X(run) X(sort)
+
+/*
+ * md5, sha1, sha256 and base64 of a variable that holds a certificate, and of nothing beside it;
+ * false for any other operator or subject, which is then evaluated as usual.
+ */
+bool eval_certificate_operator(struct ectx *x, const struct expr *e, struct str *out);
 
 /* Evaluation of items with a grammar of their own; `generic` of those from rows. */
 SHAPES(DECLARE_SHAPE)

@@ -195,7 +195,6 @@ ITEM_ROW(prvscheck)
 
 const struct expand_item expand_items[] = {
     UNSUPPORTED("authresults"),
-    UNSUPPORTED("certextract"),
     UNSUPPORTED("dlfunc"),
     {"env", 1, 1, true, item_env, "a variable of the environment"},
     {"hash", 2, 3, false, item_hash, "a text of letters made from a text"},

@@ -302,10 +302,14 @@ OPERATOR(sha1)
 
 OPERATOR(sha2)
 {
-    if (!str_unset(param) && !str_is(param, "256")) {
-        return eval_fail(x, "sha2_%.*s is not supported by this version of minim", STR_ARG(param));
+    struct str bits = str_unset(param) ? STR("256") : param;
+    if (!str_is(bits, "256") && !str_is(bits, "384") && !str_is(bits, "512")) {
+        return eval_fail(x, "unrecognised sha2 variant");
     }
-    *out = with_taint(hex_digest(x, DIGEST_SHA256, s), s);
+    enum digest_kind kind = str_is(bits, "256")   ? DIGEST_SHA256
+                            : str_is(bits, "384") ? DIGEST_SHA384
+                                                  : DIGEST_SHA512;
+    *out = with_taint(hex_digest(x, kind, s), s);
     return true;
 }
 

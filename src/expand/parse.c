@@ -231,6 +231,7 @@ static bool variable_node(struct parser *p, struct str name, bool braces, struct
                       : parse_fail(p, "unknown variable name \"%.*s\"%s", STR_ARG(name),
                                    parse_acl_hint(name));
     }
+    e->kind = is_certificate(e->u.variable) ? NODE_CERTIFICATE : NODE_VARIABLE;
     *out = e;
     return true;
 }

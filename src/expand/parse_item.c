@@ -415,6 +415,7 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
+    {"certextract", parse_certextract, item_certextract},
     {"extract", parse_extract, item_extract},
     {"filter", parse_filter, item_filter},
     {"if", parse_if, item_if},

@@ -9,26 +9,34 @@
  * good footer was never acknowledged. One row a field: writer and reader both work from the table.
  */
 #include "mail/internal.h"
+#include "tls/tls.h"
 
 #include <ctype.h>
 #include <stdio.h>
 
 enum kind { K_STR, K_BOOL, K_INT, K_I64, K_U32, K_TIME, K_SPEC };
 
+/* Which struct a field is in: the message, its session, or what TLS left to know of it. */
+enum owner { OF_MESSAGE, OF_SESSION, OF_TLS };
+
 struct field {
     const char *key;
     enum kind kind;
-    bool session; /* in struct session instead of struct message */
+    enum owner owner;
     size_t offset;
 };
 
 #define M(key, kind, f) \
     { \
-        key, kind, false, offsetof(struct message, f) \
+        key, kind, OF_MESSAGE, offsetof(struct message, f) \
     }
 #define S(key, kind, f) \
     { \
-        key, kind, true, offsetof(struct session, f) \
+        key, kind, OF_SESSION, offsetof(struct session, f) \
+    }
+#define T(key, kind, f) \
+    { \
+        key, kind, OF_TLS, offsetof(struct tls_facts, f) \
     }
 
 static const struct field fields[] = {
@@ -74,6 +82,19 @@ static const struct field fields[] = {
     S("active-hostname", K_STR, active_hostname),
     S("session-local", K_BOOL, local),
     S("not-smtp-socket", K_BOOL, notsocket),
+    T("tls-cipher", K_STR, cipher),
+    T("tls-cipher-std", K_STR, cipher_std),
+    T("tls-version", K_STR, version),
+    T("tls-bits", K_INT, bits),
+    T("tls-sni", K_STR, sni),
+    T("tls-alpn", K_STR, alpn),
+    T("tls-peerdn", K_STR, peerdn),
+    T("tls-peercert", K_STR, peercert),
+    T("tls-ourcert", K_STR, ourcert),
+    T("tls-verified", K_BOOL, verified),
+    T("tls-ocsp", K_INT, ocsp),
+    T("tls-ocsp-detail", K_STR, ocsp_detail),
+    T("tls-resumption", K_INT, resumption),
 };
 
 static void put(struct buf *b, const char *key, struct str value)
@@ -138,8 +159,11 @@ struct str spool_encode(struct pool *pool, const struct message *m)
     const struct session *s = m->session_facts ? m->session_facts : &no_session;
     struct buf b;
     buf_init(&b, pool, SPOOL_META_MAX);
+    const void *const owners[] = {[OF_MESSAGE] = m, [OF_SESSION] = s, [OF_TLS] = s->tls};
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        put_field(&b, &fields[i], fields[i].session ? (const char *)s : (const char *)m);
+        if (owners[fields[i].owner]) {
+            put_field(&b, &fields[i], owners[fields[i].owner]);
+        }
     }
     put_vars(&b, pool, "acl-c", &m->acl_c);
     put_vars(&b, pool, "acl-m", &m->acl_m);
@@ -234,6 +258,16 @@ static bool set_recipient(struct message *m, struct str value)
     return true;
 }
 
+/* The struct a field is in; made if it is that of TLS, which most messages do without. */
+static void *owner_of(struct pool *pool, struct message *m, enum owner owner)
+{
+    struct session *s = m->session_facts;
+    if (owner == OF_TLS && !s->tls) {
+        s->tls = POOL_NEW(pool, struct tls_facts);
+    }
+    return owner == OF_TLS ? (void *)s->tls : owner == OF_SESSION ? (void *)s : (void *)m;
+}
+
 static bool decode_record(struct pool *pool, struct message *m, struct str key, struct str value)
 {
     if (key.len == 2 && key.p[0] == 'H') {
@@ -242,8 +276,7 @@ static bool decode_record(struct pool *pool, struct message *m, struct str key, 
     }
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         if (str_is(key, fields[i].key)) {
-            char *base = fields[i].session ? (char *)m->session_facts : (char *)m;
-            return set_field(pool, &fields[i], base, value);
+            return set_field(pool, &fields[i], owner_of(pool, m, fields[i].owner), value);
         }
     }
     if (str_is(key, "rcpt")) {

@@ -237,7 +237,7 @@ static bool set_errors(struct command *c, int n, struct str value)
 }
 
 /* Flags and texts of the command, by number. */
-enum { F_EXTRACT, F_NO_DOT, F_EXTRACT_NO_DOT, F_NO_QUALIFY, F_NAMES_ONLY, F_METOO };
+enum { F_EXTRACT, F_NO_DOT, F_EXTRACT_NO_DOT, F_NO_QUALIFY, F_NAMES_ONLY, F_METOO, F_TLS };
 
 static bool set_flag(struct command *c, int n, struct str value)
 {
@@ -247,6 +247,7 @@ static bool set_flag(struct command *c, int n, struct str value)
     s->dot_ends &= n != F_NO_DOT && n != F_EXTRACT_NO_DOT;
     s->qualify_no |= n == F_NO_QUALIFY;
     s->metoo |= n == F_METOO;
+    s->tls_on_connect |= n == F_TLS;
     c->names_only |= n == F_NAMES_ONLY;
     return true;
 }
@@ -392,7 +393,7 @@ static const struct row rows[] = {
     {"-r", VALUE, set_sender, 0},
     {"-t", ALONE, set_flag, F_EXTRACT},
     {"-ti", ALONE, set_flag, F_EXTRACT_NO_DOT},
-    {"-tls-on-connect", ALONE, set_unsupported, 0},
+    {"-tls-on-connect", ALONE, set_flag, F_TLS},
     {"-v", ALONE, set_verbose, 0},
     {"-x", ALONE, set_nothing, 0},
     {"-z", NEXT, set_log_line, ACT_LOG_LINE},

@@ -15,7 +15,8 @@
 struct listener {
     struct ip ip;
     int port;
-    int fd; /* -1: not open */
+    int fd;   /* -1: not open */
+    bool tls; /* connections begin with TLS */
 };
 
 struct listeners {
@@ -29,6 +30,9 @@ struct listeners {
  */
 bool listeners_plan(const struct config *conf, struct pool *pool, struct str interfaces,
                     struct listeners *out, struct str *error);
+
+/* Marks those whose connections begin with TLS: by tls_on_connect_ports, or all of them. */
+void listeners_mark_tls(const struct config *conf, struct listeners *l, bool all);
 
 /*
  * Opens what is not open yet, taking over from `old` what is wanted still. Ports in use are tried

@@ -47,7 +47,7 @@ static bool add(struct listeners *l, const struct ip *ip, int port)
     if (l->n == MAX_LISTENERS) {
         return false;
     }
-    l->v[l->n++] = (struct listener){*ip, port, -1};
+    l->v[l->n++] = (struct listener){.ip = *ip, .port = port, .fd = -1};
     return true;
 }
 
@@ -115,6 +115,13 @@ bool listeners_plan(const struct config *conf, struct pool *pool, struct str ove
         }
     }
     return true;
+}
+
+void listeners_mark_tls(const struct config *conf, struct listeners *l, bool all)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        l->v[i].tls = all || smtp_in_tls_port(conf, l->v[i].port);
+    }
 }
 
 /* ---- sockets ---- */
@@ -250,6 +257,9 @@ static bool told_before(const struct listeners *l, size_t i)
 {
     bool any = is_any(&l->v[i].ip);
     for (size_t k = 0; k < i; k++) {
+        if (l->v[k].tls != l->v[i].tls) {
+            continue;
+        }
         if (any && is_any(&l->v[k].ip) && l->v[k].port == l->v[i].port) {
             return true;
         }
@@ -280,7 +290,7 @@ static void address_text(struct buf *b, struct pool *pool, const struct listener
     struct buf ports;
     buf_init(&ports, pool, 8192);
     for (size_t k = i; k < l->n; k++) {
-        if (l->v[k].ip.family == l->v[i].ip.family &&
+        if (l->v[k].tls == l->v[i].tls && l->v[k].ip.family == l->v[i].ip.family &&
             memcmp(l->v[k].ip.b, l->v[i].ip.b, sizeof l->v[k].ip.b) == 0) {
             buf_addf(&ports, "%s%d", n++ ? "," : "", l->v[k].port);
         }
@@ -289,13 +299,13 @@ static void address_text(struct buf *b, struct pool *pool, const struct listener
     buf_addf(b, n > 1 ? " [%.*s]:{%.*s}" : " [%.*s]:%.*s", STR_ARG(address), STR_ARG(list));
 }
 
-struct str listeners_text(struct pool *pool, const struct listeners *l)
+/* Those with TLS from the start, or those without; empty if there are none. */
+static struct str kind_text(struct pool *pool, const struct listeners *l, bool tls)
 {
     struct buf b;
     buf_init(&b, pool, 65536);
-    buf_addz(&b, l->n ? "listening for SMTP on" : "not listening for SMTP");
     for (size_t i = 0; i < l->n; i++) {
-        if (told_before(l, i)) {
+        if (l->v[i].tls != tls || told_before(l, i)) {
             continue;
         }
         if (is_any(&l->v[i].ip)) {
@@ -305,4 +315,15 @@ struct str listeners_text(struct pool *pool, const struct listeners *l)
         }
     }
     return buf_str(&b);
+}
+
+struct str listeners_text(struct pool *pool, const struct listeners *l)
+{
+    struct str plain = kind_text(pool, l, false), tls = kind_text(pool, l, true);
+    if (l->n == 0) {
+        return STR("not listening for SMTP");
+    }
+    return STR_CAT(pool, STR("listening "), str_empty(plain) ? STR("") : STR("for SMTP on"), plain,
+                   str_empty(plain) || str_empty(tls) ? STR("") : STR(" and "),
+                   str_empty(tls) ? STR("") : STR("for SMTPS on"), tls);
 }

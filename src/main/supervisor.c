@@ -337,6 +337,7 @@ static bool open_listeners(struct supervisor *s, struct config *conf, struct lis
         log_write(LOG_MAIN | LOG_PANIC, "%.*s", STR_ARG(error));
         return false;
     }
+    listeners_mark_tls(conf, l, s->c->submission.tls_on_connect);
     root_take();
     bool ok = listeners_open(conf, l, old, old == NULL);
     root_leave(conf);
@@ -380,6 +381,9 @@ static void swap(struct supervisor *s, struct config *conf, const struct listene
     s->listeners = *l;
     s->generation++;
     config_apply(conf);
+    if (s->c->listen) {
+        smtp_in_prepare(conf);
+    }
     close_fd(&s->hand);
     s->hand = new_hand(conf);
     if (moved) {
@@ -576,6 +580,9 @@ static bool start(struct supervisor *s)
         return false;
     }
     open_local_sockets(s);
+    if (s->c->listen) {
+        smtp_in_prepare(s->conf);
+    }
     write_pid_file(s);
     log_start(s);
     spool_tidy(s->conf);

@@ -5,6 +5,7 @@
  * succeeded. Test suites learn from these lines what they can ask for.
  */
 #include "main/command.h"
+#include "tls/tls.h"
 
 #include <stdio.h>
 #include <sys/types.h>
@@ -64,6 +65,16 @@ static void put_drivers(const char *heading, enum instance_kind kind)
     printf("\n");
 }
 
+static void put_libraries(void)
+{
+    struct pool *pool = pool_new("versions");
+    struct buf b;
+    buf_init(&b, pool, 4096);
+    tls_versions(&b);
+    fwrite(b.p, 1, b.len, stdout);
+    pool_free(&pool);
+}
+
 int run_version(struct command *c, const struct config *conf)
 {
     (void)c;
@@ -78,6 +89,7 @@ int run_version(struct command *c, const struct config *conf)
     put_drivers("Routers", INSTANCE_ROUTER);
     put_drivers("Transports", INSTANCE_TRANSPORT);
     printf("Size of off_t: %zu\n", sizeof(off_t));
+    put_libraries();
     fflush(stdout);
     return 0;
 }

@@ -82,6 +82,16 @@ static struct ip peer_address(int fd)
     return ip;
 }
 
+static bool begins_with_tls(const struct worker *w, int listener)
+{
+    for (size_t i = 0; i < w->listeners->n; i++) {
+        if (w->listeners->v[i].fd == listener) {
+            return w->listeners->v[i].tls;
+        }
+    }
+    return false;
+}
+
 /* Serves one connection from beginning to end. */
 static void serve(const struct worker *w, int listener)
 {
@@ -94,7 +104,10 @@ static void serve(const struct worker *w, int listener)
         smtp_in_submit_serve(w->conf, fd);
     } else {
         struct ip ip = peer_address(fd);
-        struct smtp_peer peer = {.fd = fd, .how = w->how, .stop = &orders.stop};
+        struct smtp_peer peer = {.fd = fd,
+                                 .tls_on_connect = begins_with_tls(w, listener),
+                                 .how = w->how,
+                                 .stop = &orders.stop};
         set_busy(w, &ip);
         board_connections(w->board, &ip, &peer.connections, &peer.from_host);
         smtp_in_serve(w->conf, &peer);

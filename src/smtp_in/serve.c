@@ -65,7 +65,7 @@ void conv_ratelimit(struct conv *c, bool rcpt)
 static void log_no_mail(struct conv *c)
 {
     struct session *s = c->sess;
-    if (s->mail_count > 0 || !log_wants(LS_smtp_no_mail)) {
+    if (s->mail_count > 0 || c->no_mail_logged || !log_wants(LS_smtp_no_mail)) {
         return;
     }
     struct str who = conv_who(c, false), seen = conv_history(c), used = conv_age(c);
@@ -106,7 +106,7 @@ void smtp_in_serve(const struct config *conf, const struct smtp_peer *peer)
     struct session *s = new_session(peer);
     conv_init(&c, conf, s);
     set_socket(c.set, peer->fd);
-    c.tls_at_once = peer->tls_on_connect || smtp_in_tls_port(conf, s->interface_port);
+    c.tls_at_once = peer->tls_on_connect;
     c.io = s->stream = stream_new_small(s->pool, peer->fd, peer->fd);
     if (!str_empty(s->host_address) && conv_accept(&c) == GO_ON) {
         conv_run(&c);

@@ -459,6 +459,9 @@ static enum conv_end lost(struct conv *c, enum read_result rc)
         log_write(LOG_MAIN, "unexpected %s while reading SMTP command from %.*s%.*s D=%.*s",
                   c->sess->sender_host_unknown ? "EOF" : "disconnection", STR_ARG(who),
                   STR_ARG(why), STR_ARG(age));
+    } else if (!c->msg->sender_set && log_wants(LS_smtp_connection)) {
+        struct str age = conv_age(c), name = conv_name(c);
+        log_write(LOG_MAIN, "%.*s lost D=%.*s", STR_ARG(name), STR_ARG(age));
     }
     return END_LOST;
 }

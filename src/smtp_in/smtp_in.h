@@ -48,7 +48,7 @@ struct submission {
         ERRORS_QUIET,
         ERRORS_WRITE
     } errors; /* -oe */
-    bool how_set, trusted, admin, qualify_no, metoo;
+    bool how_set, trusted, admin, qualify_no, metoo, tls_on_connect;
     struct str caller;            /* --caller LOGIN from a trusted caller */
     int receive_timeout;          /* -or, seconds; -1: the option's */
     int smtp_receive_timeout;     /* -os */

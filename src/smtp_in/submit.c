@@ -74,6 +74,8 @@ static int run_smtp(const struct config *conf, const struct submission *sub)
     caller_identify(&c.x, sub);
     c.tcp = from_inetd(&c, sub->in);
     c.notcp = !c.tcp;
+    c.tls_at_once =
+        !c.batch && (sub->tls_on_connect || (c.tcp && smtp_in_tls_port(conf, s->interface_port)));
     if (c.notcp && str_unset(s->ident)) {
         s->ident = s->caller_login;
     }

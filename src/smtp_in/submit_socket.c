@@ -35,6 +35,7 @@ static const struct {
     F(F_INT, gid),
     F(F_VEC, recipients),
     F(F_BOOL, extract),
+    F(F_BOOL, tls_on_connect),
     F(F_BOOL, dot_ends),
     F(F_STR, sender),
     F(F_BOOL, sender_set),

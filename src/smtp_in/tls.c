@@ -204,6 +204,7 @@ enum conv_end conv_tls_on_connect(struct conv *c)
 {
     struct tls_side side;
     struct tls_error error;
+    c->no_mail_logged = true; /* without TLS it never was an SMTP connection */
     if (!fill_side(c, &side)) {
         return END_DROP;
     }
@@ -212,7 +213,11 @@ enum conv_end conv_tls_on_connect(struct conv *c)
         return END_DROP;
     }
     c->sess->tls_on_connect = true;
-    return start(c, &side) ? GO_ON : END_DROP;
+    if (!start(c, &side)) {
+        return END_DROP;
+    }
+    c->no_mail_logged = false;
+    return GO_ON;
 }
 
 /* ---- STARTTLS ---- */

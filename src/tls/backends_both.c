@@ -5,3 +5,6 @@
 #include "tls/internal.h"
 
 const struct tls_backend *const tls_backends[] = {&tls_openssl, &tls_gnutls, NULL};
+
+const char *const tls_features[] = {"OpenSSL", "GnuTLS", "OCSP",
+                                    "TLS/TLS1_3/TLS_ALPN/TLS_OCSP/TLS_OCSP_LIST", NULL};

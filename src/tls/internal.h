@@ -203,6 +203,9 @@ extern const struct tls_backend tls_openssl, tls_gnutls;
 /* What the program was built with, the default first; NULL ends. */
 extern const struct tls_backend *const tls_backends[];
 
+/* Words of -bV and, where a slash is in them, names of macros alone (struct module). */
+extern const char *const tls_features[];
+
 /* The backend of a side; NULL with *error if there is none of the name. */
 const struct tls_backend *tls_backend(struct str name);
 

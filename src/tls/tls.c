@@ -440,4 +440,5 @@ const struct module tls_module = {
     .settings_size = sizeof(struct tls_settings),
     .options = options,
     .variables = tls_variables,
+    .features = tls_features,
 };

@@ -4,10 +4,12 @@
  */
 #include "expand/test_support.h"
 
+#include "tls/tls.h"
+
 #include <stdio.h>
 
-static const struct module *const modules[] = {&core_module, &net_module, &lookup_module,
-                                               &expand_module, NULL};
+static const struct module *const modules[] = {&core_module,   &net_module,    &tls_module,
+                                               &lookup_module, &expand_module, NULL};
 
 static void report(struct opt_reader *r, const char *text)
 {

@@ -10,6 +10,8 @@
 #endif
 
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define ASAN_ON 1
+
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/lsan_interface.h>
 #include <sys/prctl.h>
@@ -30,6 +32,7 @@ static inline void asan_check_leaks(void)
     __lsan_do_leak_check();
 }
 #else
+#define ASAN_ON 0
 #define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 

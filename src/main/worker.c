@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum { SURPLUS_IDLE_MS = 30000 };
@@ -69,19 +68,6 @@ static int make_epoll(const struct worker *w)
     return ep;
 }
 
-static struct ip peer_address(int fd)
-{
-    struct ip ip = {0};
-    struct pool *pool = pool_new("peer");
-    struct str text;
-    int port;
-    if (net_sock_name(pool, fd, true, &text, &port)) {
-        ip_parse(text, &ip);
-    }
-    pool_free(&pool);
-    return ip;
-}
-
 static bool begins_with_tls(const struct worker *w, int listener)
 {
     for (size_t i = 0; i < w->listeners->n; i++) {
@@ -95,20 +81,19 @@ static bool begins_with_tls(const struct worker *w, int listener)
 /* Serves one connection from beginning to end. */
 static void serve(const struct worker *w, int listener)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    struct ip ip;
+    int fd = net_accept(listener, &ip);
     if (fd < 0) {
         return;
     }
+    set_busy(w, &ip);
     if (listener == w->submissions) {
-        set_busy(w, &(struct ip){0});
         smtp_in_submit_serve(w->conf, fd);
     } else {
-        struct ip ip = peer_address(fd);
         struct smtp_peer peer = {.fd = fd,
                                  .tls_on_connect = begins_with_tls(w, listener),
                                  .how = w->how,
                                  .stop = &orders.stop};
-        set_busy(w, &ip);
         board_connections(w->board, &ip, &peer.connections, &peer.from_host);
         smtp_in_serve(w->conf, &peer);
     }

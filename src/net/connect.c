@@ -180,26 +180,42 @@ int net_listen(const struct ip *ip, int port, int backlog)
     return result(fd, bind(fd, &a.u.any, a.len) == 0 && listen(fd, backlog) == 0);
 }
 
+/* The address of a TCP socket; an IPv4 one in IPv6's clothes is what it is. False: not of TCP. */
+static bool from_sock(const struct sock_addr *a, struct ip *ip, int *port)
+{
+    *ip = (struct ip){.family = a->u.any.sa_family};
+    if (ip->family == AF_INET) {
+        memcpy(ip->b, &a->u.v4.sin_addr, 4);
+        *port = ntohs(a->u.v4.sin_port);
+    } else if (ip->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->u.v6.sin6_addr)) {
+        ip->family = AF_INET;
+        memcpy(ip->b, a->u.v6.sin6_addr.s6_addr + 12, 4);
+        *port = ntohs(a->u.v6.sin6_port);
+    } else if (ip->family == AF_INET6) {
+        memcpy(ip->b, &a->u.v6.sin6_addr, 16);
+        *port = ntohs(a->u.v6.sin6_port);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+int net_accept(int listener, struct ip *peer)
+{
+    struct sock_addr a = {.len = sizeof a.u};
+    int port, fd = accept4(listener, &a.u.any, &a.len, SOCK_CLOEXEC);
+    if (fd < 0 || !from_sock(&a, peer, &port)) {
+        *peer = (struct ip){0};
+    }
+    return fd;
+}
+
 bool net_sock_name(struct pool *pool, int fd, bool peer, struct str *addr, int *port)
 {
     struct sock_addr a = {.len = sizeof a.u};
-    struct ip ip = {0};
+    struct ip ip;
     int r = peer ? getpeername(fd, &a.u.any, &a.len) : getsockname(fd, &a.u.any, &a.len);
-    if (r < 0) {
-        return false;
-    }
-    ip.family = a.u.any.sa_family;
-    if (ip.family == AF_INET) {
-        memcpy(ip.b, &a.u.v4.sin_addr, 4);
-        *port = ntohs(a.u.v4.sin_port);
-    } else if (ip.family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a.u.v6.sin6_addr)) {
-        ip.family = AF_INET;
-        memcpy(ip.b, a.u.v6.sin6_addr.s6_addr + 12, 4);
-        *port = ntohs(a.u.v6.sin6_port);
-    } else if (ip.family == AF_INET6) {
-        memcpy(ip.b, &a.u.v6.sin6_addr, 16);
-        *port = ntohs(a.u.v6.sin6_port);
-    } else {
+    if (r < 0 || !from_sock(&a, &ip, port)) {
         return false;
     }
     *addr = ip_text(pool, &ip);

@@ -220,6 +220,12 @@ int net_connect(struct str interface, struct str address, int port, int timeout,
 /* A listening socket. IPv6 sockets are v6-only. -1 with errno. */
 int net_listen(const struct ip *ip, int port, int backlog);
 
+/*
+ * Accepts a connection, -1 with errno; the descriptor is close-on-exec. *peer is where it comes
+ * from, of family 0 if not from TCP.
+ */
+int net_accept(int listener, struct ip *peer);
+
 /* Text and port of a socket's own end or its peer; false if it is not IP. */
 bool net_sock_name(struct pool *pool, int fd, bool peer, struct str *addr, int *port);
 

@@ -177,10 +177,11 @@ _Noreturn static void serve(const struct config *conf, const struct hand_op *con
 {
     struct pool *pool = pool_new("hand");
     signal(SIGCHLD, SIG_DFL);
-    for (char op;; pool_clear(pool)) {
+    bool sent = true;
+    for (char op; sent; pool_clear(pool)) {
         struct hand_message request, reply = {STR(""), -1};
         if (receive_message(line, pool, &op, &request) <= 0) {
-            child_end(0);
+            break;
         }
         const struct hand_op *const *o = ops;
         while (*o && (*o)->op != op) {
@@ -192,14 +193,13 @@ _Noreturn static void serve(const struct config *conf, const struct hand_op *con
         if (request.fd >= 0) {
             close(request.fd);
         }
-        bool sent = send_message(line, op, &reply);
+        sent = send_message(line, op, &reply);
         if (reply.fd >= 0) {
             close(reply.fd);
         }
-        if (!sent) {
-            child_end(0);
-        }
     }
+    pool_free(&pool);
+    child_end(0);
 }
 
 /* Takes workers' lines and gives each a server; ends with the last worker. */

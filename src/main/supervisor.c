@@ -636,6 +636,7 @@ static int daemonize(struct command *c, struct config *conf)
         close(p[1]);
         while (read(p[0], &answer, 1) < 0 && errno == EINTR) {
         }
+        pool_free(&conf->pool);
         return answer == 'y' ? 0 : 1;
     }
     close(p[0]);

@@ -60,6 +60,7 @@ sub _run_all ($setting, $report, @tests) {
     my $select = IO::Select->new;
     local $SIG{INT} = local $SIG{TERM} = sub ($signal) {
         kill KILL => map { $_->[0] } values %running;
+        waitpid $_->[0], 0 for values %running;
         print "\nrunning tests were stopped\n";
         $report->finish;
         exit 130;

@@ -54,7 +54,10 @@ sub for_spec ($self, $opt) {
             UBSAN_OPTIONS => 'log_path=/mnt/t/reports/ubsan:print_stacktrace=1:halt_on_error=1',
         };
     }
-    $spec{wrap} = [qw(valgrind -q --leak-check=full --trace-children=yes --child-silent-after-fork=no
+    # A pool is mostly known by pointers into it, which count as perhaps lost; and glibc is not to
+    # free at the end what is still in use.
+    $spec{wrap} = [qw(valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+        --run-libc-freeres=no --vgdb=no --trace-children=yes --child-silent-after-fork=no
         --log-file=/mnt/t/reports/valgrind.%p)] if $opt->{valgrind};
     return \%spec;
 }

@@ -9,3 +9,4 @@ other         A     127.0.0.1
 client1       A     127.0.0.1
 ocsp          A     127.0.0.1
 crl           A     127.0.0.1
+alternatename.server1  A  127.0.0.1

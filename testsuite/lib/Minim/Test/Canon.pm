@@ -19,6 +19,14 @@ my $ID_OLD = qr/[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}/;
 my $VERSION = qr/\d+\.\d+[-\w.]*(?: #\d+)?/;
 my $LOG    = 'log reject panic msglog';
 
+# The reasons that minim gives, in front of the library's own words.
+my $TLS_WORDS = join '|', map { "(?:$_)" } (
+    'no certificate was sent', 'certificate has expired', 'certificate is not yet valid', 'issuer of the certificate is not trusted',
+    'certificate is self-signed', 'certificate has been revoked', 'no current revocation list of the issuer',
+    'signature of the certificate is wrong', 'certificate is not for this purpose', 'certificate is too weak', 'certificate is not valid',
+    'no common [ \w]+', 'what the peer sent is not TLS', 'the peer sent (?:the )?alert [ \w]+', 'protocol error',
+);
+
 my @RULES = (
     # --- the MTA's own name, and lines that only one MTA writes
     ['mta name in Received', '*', qr/(?<=\()(?:Exim|minim) $VERSION/, 'Exim x.yz', 'any MTA and version'],
@@ -44,6 +52,7 @@ my @RULES = (
     ['date without zone', '*', qr/\b$DAY $MONTH [ \d]\d \d\d:\d\d:\d\d \d{4}/, 'Tue Mar 02 09:44:33 1999', 'time of the run'],
     ['durations', $LOG, qr/ (QT|DT|RT|D)=(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s(?=[\s,;]|$)/,
         sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
+    ['load average', $LOG, qr/(?<=load average )\d+\.\d\d/, 'l.ll', 'load of the machine'],
     ['slow lookup', "$LOG stderr", qr/(Long \w+ lookup for '[^']*': )\d+ msec/, sub ($self, $what) { "${what}mmm msec" }, 'speed of the machine'],
     ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],
 
@@ -85,6 +94,12 @@ my @RULES = (
     ['cipher in a log line', $LOG, qr/ X=(TLS1\.\d):[-\w]+:\d+/, sub ($self, $version) { " X=$version:CIPHER:bits" }, 'libraries name and prefer ciphers in their own ways'],
     ['cipher in Received', 'mail stdout', qr/\((TLS1\.\d)\)(\s+)tls [-\w]+/, sub ($self, $version, $space) { "($version)${space}tls CIPHER" },
         'libraries prefer ciphers in their own ways'],
+
+    ['step of a handshake', $LOG, qr/\((?:SSL_accept|SSL_connect|gnutls_handshake)\)/, '(handshake)', 'named after functions of the libraries'],
+    ["a library's own words", $LOG, qr/(\((?:handshake|certificate verification failed|[^()]*setup[^()]*|setting[^()]*)\): (?:$TLS_WORDS)): .+?(?=: delivering unencrypted|$)/m,
+        sub ($self, $ours) { "$ours: WORDS" }, 'what follows the reason is what the library says of it'],
+    ['names with slashes', "$LOG mail stdout", qr{(?<![\w/])/O=([^/"\n]+)/CN=([^/"\n]+?)(?="|$| \w+=)}m,
+        sub ($self, $o, $cn) { "O=$o,CN=$cn" }, 'the form of a DN depends on the library, in Exim too'],
 
     # --- users and places
     ['work folder', '*', qr{/mnt/t(?=/|\b)}, 'TESTSUITE', 'a substitution'],

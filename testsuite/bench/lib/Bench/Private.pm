@@ -130,7 +130,7 @@ sub private_dev {
     my ($scratch) = @_;
     make_dir("$scratch/dev");
     mount_fs('tmpfs', 'mode=755', "$scratch/dev");
-    command('cp', '-a', "/dev/$_", "$scratch/dev/") for grep { -e "/dev/$_" } qw(null zero full random urandom tty);
+    command('cp', '-a', "/dev/$_", "$scratch/dev/") for grep { -e "/dev/$_" } qw(null zero full random urandom tty loop-control), map { "loop$_" } 0 .. 31;
     symlink '/proc/self/fd', "$scratch/dev/fd";
     command('mount', '--rbind', "$scratch/dev", '/dev');
     return;

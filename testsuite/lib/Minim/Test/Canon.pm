@@ -97,7 +97,9 @@ my @RULES = (
 
     ['step of a handshake', $LOG, qr/\((?:SSL_accept|SSL_connect|gnutls_handshake)\)/, '(handshake)', 'named after functions of the libraries'],
     ["a library's own words", $LOG, qr/(\((?:handshake|certificate verification failed|[^()]*setup[^()]*|setting[^()]*)\): (?:$TLS_WORDS)): .+?(?=: delivering unencrypted|$)/m,
-        sub ($self, $ours) { "$ours: WORDS" }, 'what follows the reason is what the library says of it'],
+        sub ($self, $ours) { $ours }, 'what follows the reason is what the library says of it'],
+    ['words about a certificate or key', $LOG, qr/(\(cert\/key setup: cert=[^)]*\)): (?!No such file|Permission|out of )[^\n]+/,
+        sub ($self, $ours) { "$ours: WORDS" }, 'a library says it'],
     ['names with slashes', "$LOG mail stdout", qr{(?<![\w/])/O=([^/"\n]+)/CN=([^/"\n]+?)(?="|$| \w+=)}m,
         sub ($self, $o, $cn) { "O=$o,CN=$cn" }, 'the form of a DN depends on the library, in Exim too'],
 

@@ -19,6 +19,7 @@ struct acl_message;
 struct queue_note;
 struct delivery;
 struct tls_facts;
+struct authenticator;
 
 /* ---- small variables by name: $acl_m_…, $r_…, $dnslist_text, $sender_rate … ---- */
 
@@ -336,6 +337,7 @@ struct session {
     bool no_multiline_responses, no_delay_flush, no_callout_flush, allow_unadvertised_auth;
     bool pipelining_advertised, pipelining_used, enforce_sync;
     struct tls_facts *tls; /* of the connection the message came over; NULL: in clear */
+    const struct authenticator *authenticator; /* that authenticated the client; NULL: none */
 };
 
 /* True if HELO said just what is known anyway: the host's name or its address literal. */

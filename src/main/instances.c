@@ -5,6 +5,7 @@
  * own rows the struct behind its `opts`, which exists once `driver` is set. When an instance is
  * complete its driver's init function may check it. Errors do not end the section.
  */
+#include "auth/auth.h"
 #include "main/internal.h"
 
 #include <ctype.h>
@@ -12,7 +13,7 @@
 const struct instance_class instance_classes[INSTANCE_KINDS] = {
     [INSTANCE_ROUTER] = {"router", router_options},
     [INSTANCE_TRANSPORT] = {"transport", transport_options},
-    [INSTANCE_AUTHENTICATOR] = {"authenticator", NULL},
+    [INSTANCE_AUTHENTICATOR] = {"authenticator", auth_options},
 };
 
 /* The instance that is being read. */
@@ -24,8 +25,10 @@ struct building {
     bool ignore; /* its driver is not to be had: its options cannot be judged */
     struct router *router;
     struct transport *transport;
+    struct authenticator *authenticator;
     struct router **router_end;
     struct transport **transport_end;
+    struct authenticator **authenticator_end;
     struct map *names;
 };
 
@@ -44,6 +47,12 @@ void instance_drivers(const struct module *const *rooms, enum instance_kind kind
         }
         for (const struct transport_driver *const *d = (*m)->transports;
              kind == INSTANCE_TRANSPORT && d && *d; d++) {
+            if (!f(closure, (*d)->name, (*d)->options)) {
+                return;
+            }
+        }
+        for (const struct auth_driver *const *d = (*m)->auths;
+             kind == INSTANCE_AUTHENTICATOR && d && *d; d++) {
             if (!f(closure, (*d)->name, (*d)->options)) {
                 return;
             }
@@ -75,12 +84,25 @@ static const struct transport_driver *transport_driver(const struct config *conf
     return NULL;
 }
 
+static const struct auth_driver *auth_driver(const struct config *conf, struct str name)
+{
+    for (const struct module *const *m = conf->modules; *m; m++) {
+        for (const struct auth_driver *const *d = (*m)->auths; d && *d; d++) {
+            if (str_is(name, (*d)->name)) {
+                return *d;
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Gives the instance its driver, if this program has it. */
 static bool take_driver(struct building *b, struct str name)
 {
     struct pool *pool = b->rd->opt.pool;
     const struct router_driver *r = b->router ? router_driver(b->rd->conf, name) : NULL;
     const struct transport_driver *t = b->transport ? transport_driver(b->rd->conf, name) : NULL;
+    const struct auth_driver *a = b->authenticator ? auth_driver(b->rd->conf, name) : NULL;
     if (r) {
         b->router->driver = r;
         b->i.opts = b->router->opts = pool_zalloc(pool, r->opts_size ? r->opts_size : 1);
@@ -92,6 +114,11 @@ static bool take_driver(struct building *b, struct str name)
         b->i.opts = b->transport->opts = pool_zalloc(pool, t->opts_size ? t->opts_size : 1);
         b->i.driver = t->name;
         b->i.options = t->options;
+    } else if (a) {
+        b->authenticator->driver = a;
+        b->i.opts = b->authenticator->opts = pool_zalloc(pool, a->opts_size ? a->opts_size : 1);
+        b->i.driver = a->name;
+        b->i.options = a->options;
     } else {
         return false;
     }
@@ -176,7 +203,7 @@ static bool instance_option(struct building *b)
     rd->seen = row ? b->generic_seen : b->own_seen;
     row = row ? row : find_row(b->i.options, &s);
     if (!row) {
-        return b->ignore || b->i.kind == INSTANCE_AUTHENTICATOR || unknown_option(b, &s);
+        return b->ignore || unknown_option(b, &s);
     }
     if (s.hide) {
         map_set(rd->conf->hidden, hidden_key(rd->opt.pool, &b->i, str_c(row->name)), rd->conf);
@@ -229,6 +256,7 @@ static void new_struct(struct building *b)
     struct pool *pool = b->rd->opt.pool;
     b->router = NULL;
     b->transport = NULL;
+    b->authenticator = NULL;
     if (b->i.kind == INSTANCE_ROUTER) {
         b->i.base = *b->router_end = b->router = POOL_NEW(pool, struct router);
         b->router_end = &b->router->next;
@@ -239,6 +267,11 @@ static void new_struct(struct building *b)
         b->transport_end = &b->transport->next;
         b->transport->name = b->i.name;
         b->transport->pos = b->pos;
+    } else {
+        b->i.base = *b->authenticator_end = b->authenticator = POOL_NEW(pool, struct authenticator);
+        b->authenticator_end = &b->authenticator->next;
+        b->authenticator->name = b->i.name;
+        b->authenticator->pos = b->pos;
     }
 }
 
@@ -291,11 +324,15 @@ bool read_instances(struct reader *rd, enum instance_kind kind)
     b.names = map_new(rd->opt.pool, false);
     b.router_end = &rd->conf->routers;
     b.transport_end = &rd->conf->transports;
+    b.authenticator_end = &rd->conf->auths;
     while (*b.router_end) {
         b.router_end = &(*b.router_end)->next;
     }
     while (*b.transport_end) {
         b.transport_end = &(*b.transport_end)->next;
+    }
+    while (*b.authenticator_end) {
+        b.authenticator_end = &(*b.authenticator_end)->next;
     }
     while ((more = lines_next(rd->lines, &rd->line)) && str_unset(line_begins(rd->line.text))) {
         section_line(&b);
@@ -318,6 +355,11 @@ void instances_each(const struct config *conf, enum instance_kind kind,
     for (struct transport *t = kind == INSTANCE_TRANSPORT ? conf->transports : NULL; t && more;
          t = t->next) {
         struct instance i = {kind, t->name, t->driver->name, t->driver->options, t, t->opts};
+        more = f(closure, &i);
+    }
+    for (struct authenticator *a = kind == INSTANCE_AUTHENTICATOR ? conf->auths : NULL; a && more;
+         a = a->next) {
+        struct instance i = {kind, a->name, a->driver->name, a->driver->options, a, a->opts};
         more = f(closure, &i);
     }
 }

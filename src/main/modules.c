@@ -1,4 +1,5 @@
 /* The one list of rooms, and the options of this one. */
+#include "auth/auth.h"
 #include "main/internal.h"
 #include "tls/tls.h"
 
@@ -35,8 +36,7 @@ const struct module main_module = {
 };
 
 const struct module *const modules[] = {
-    &core_module,      &net_module,   &tls_module,      &lookup_module,
-    &expand_module,    &mail_module,  &smtp_out_module, &route_module,
-    &transport_module, &queue_module, &acl_module,      &smtp_in_module,
-    &main_module,      NULL,
+    &core_module,  &net_module,  &tls_module,      &lookup_module, &expand_module,
+    &mail_module,  &auth_module, &smtp_out_module, &route_module,  &transport_module,
+    &queue_module, &acl_module,  &smtp_in_module,  &main_module,   NULL,
 };

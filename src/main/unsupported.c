@@ -68,6 +68,11 @@ static const struct option transport_pipe_rows[] = {
     {0},
 };
 
+static const struct option authenticator_rows[] = {
+    U("client_condition"), U("client_set_id"), U("public_name"), U("server_advertise_condition"),
+    {0},
+};
+
 /* clang-format on */
 
 static const struct {
@@ -81,6 +86,7 @@ static const struct {
     {"transport", transport_rows},
     {"transport/appendfile", transport_appendfile_rows},
     {"transport/pipe", transport_pipe_rows},
+    {"authenticator", authenticator_rows},
 };
 
 const struct option *unsupported_options(struct str table)

@@ -26,18 +26,25 @@ static void add_host(struct receiver *r, struct buf *b)
     }
 }
 
+void session_log_auth(struct buf *b, const struct session *s)
+{
+    if (!str_empty(s->auth_mechanism)) {
+        buf_addf(b, " A=%.*s", STR_ARG(s->auth_mechanism));
+        if (!str_empty(s->auth_id)) {
+            buf_addf(b, ":%.*s", STR_ARG(s->auth_id));
+        }
+    }
+}
+
 static void add_auth(struct receiver *r, struct buf *b)
 {
     const struct session *s = r->sess;
     if (str_empty(s->auth_mechanism)) {
         return;
     }
-    buf_addf(b, " A=%.*s", STR_ARG(s->auth_mechanism));
-    if (!str_empty(s->auth_id)) {
-        buf_addf(b, ":%.*s", STR_ARG(s->auth_id));
-    }
+    session_log_auth(b, s);
     struct str sender = str_empty(r->msg->auth_sender) ? s->auth_sender : r->msg->auth_sender;
-    if (log_wants(LS_smtp_mailauth) && !str_empty(sender)) {
+    if (log_wants(LS_smtp_mailauth) && !str_empty(s->auth_id) && !str_empty(sender)) {
         buf_addf(b, ":%.*s", STR_ARG(sender));
     }
 }

@@ -133,6 +133,13 @@ static bool mail_auth(struct conv *c, struct str value)
         c->msg->auth_sender = sender;
         rc = conv_acl(c, ACL_MAILAUTH, &c->set->acl_smtp_mailauth, &r);
     }
+    if (rc == ACL_ACCEPT && !auth_takes_sender(&c->x)) {
+        struct str id =
+            str_fmt(c->msg_pool, "server_mail_auth_condition failed: authenticated ID=\"%.*s\"",
+                    STR_ARG(c->sess->auth_id));
+        why = str_cstr(c->msg_pool, id);
+        rc = ACL_DENY;
+    }
     if (rc == ACL_ACCEPT) {
         c->msg->auth_sender = sender;
         return true;

@@ -69,12 +69,13 @@ static void log_no_mail(struct conv *c)
         return;
     }
     struct str who = conv_who(c, false), seen = conv_history(c), used = conv_age(c);
-    struct buf tls;
-    buf_init(&tls, c->msg_pool, 1 << 16);
-    tls_log(&tls, s->tls);
-    struct str encrypted = buf_str(&tls);
+    struct buf facts;
+    buf_init(&facts, c->msg_pool, 1 << 16);
+    session_log_auth(&facts, s);
+    tls_log(&facts, s->tls);
+    struct str more = buf_str(&facts);
     log_write(LOG_MAIN, "no MAIL in SMTP connection from %.*s D=%.*s%.*s%.*s", STR_ARG(who),
-              STR_ARG(used), STR_ARG(encrypted), STR_ARG(seen));
+              STR_ARG(used), STR_ARG(more), STR_ARG(seen));
 }
 
 static struct session *new_session(const struct smtp_peer *peer)

@@ -129,6 +129,10 @@ void smtp_in_prepare(const struct config *conf)
     side.verify = names_hosts(&set->verify_hosts)       ? TLS_VERIFY_MUST
                   : names_hosts(&set->try_verify_hosts) ? TLS_VERIFY_TRY
                                                         : TLS_VERIFY_OFF;
+    side.resume = names_hosts(&set->resumption_hosts);
+    if (side.resume) {
+        tls_tickets_prepare();
+    }
     if (expand_settings(&x, &side, false, &why)) {
         tls_ready(pool, &side, &error);
     }
@@ -197,6 +201,9 @@ static bool start(struct conv *c, struct tls_side *side)
     }
     c->sess->tls = facts;
     forget(c);
+    if (facts->verified && !str_empty(facts->peercert)) {
+        auth_on_tls(&c->x);
+    }
     return true;
 }
 

@@ -337,6 +337,9 @@ void ocsp_check(struct pool *pool, const struct tls_backend *b, struct str respo
  */
 struct str ocsp_words(struct pool *pool, const struct ocsp_status *status);
 
+/* What a proof that is known to be good says of the leaf (DER), as $tls_in_ocsp_detail tells it. */
+struct str ocsp_summary(struct pool *pool, struct str response, struct str leaf);
+
 /* ---- staple.c: the proofs a server has ---- */
 
 /*

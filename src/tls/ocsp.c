@@ -182,6 +182,24 @@ static struct str detail(struct pool *pool, const struct ocsp_status *s)
     return buf_str(&b);
 }
 
+struct str ocsp_summary(struct pool *pool, struct str response, struct str leaf)
+{
+    struct ocsp_status s = {.result = OCSP_GOOD, .reason = -1};
+    struct ocsp_response r;
+    struct cert c;
+    int status;
+    if (!cert_parse(pool, leaf, &c) || ocsp_read(pool, response, &r, &status) != OCSP_GOOD) {
+        return STR_NONE;
+    }
+    for (size_t i = 0; i < r.count; i++) {
+        if (str_eq(r.singles[i].serial, c.serial)) {
+            s.this_update = r.singles[i].this_update;
+            s.next_update = r.singles[i].next_update;
+        }
+    }
+    return detail(pool, &s);
+}
+
 /* ---- the whole ---- */
 
 void ocsp_check(struct pool *pool, const struct tls_backend *b, struct str response,

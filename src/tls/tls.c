@@ -279,6 +279,7 @@ struct str tls_staple(struct tls *t, struct str leaf)
     struct str proof = staple_for(c->pairs, c->pair_count, leaf);
     if (proof.len) {
         t->facts->ocsp = OCSP_VERIFIED;
+        t->facts->ocsp_detail = ocsp_summary(t->pool, proof, leaf);
     }
     return proof;
 }

@@ -67,6 +67,7 @@ struct core_settings {
     struct idlist never_users, trusted_users, trusted_groups, admin_groups;
     struct idlist work_groups; /* of exim_user, if the process was started by root */
     struct str exim_path;
+    int max_username_length; /* 0: any */
     int localhost_number; /* -1: unset */
     struct etext localhost_number_text;
     bool disable_ipv6, allow_domain_literals, allow_utf8_domains, strip_trailing_dot;
@@ -82,5 +83,13 @@ struct core_settings {
 
 /* The settings of core. */
 const struct core_settings *core_settings(const struct config *conf);
+
+struct passwd;
+
+/*
+ * The system's user of that name, in static storage of the C library; NULL if there is none, or the
+ * name is longer than max_username_length.
+ */
+const struct passwd *find_user(const struct config *conf, struct pool *pool, struct str name);
 
 #endif

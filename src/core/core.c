@@ -58,6 +58,8 @@ static const struct option options[] = {
      NULL},
     {"pid_file_path", OPT_EXPAND, O(pid_file_path), NULL, "where the daemon writes its process id",
      NULL, NULL},
+    {"max_username_length", OPT_INT, O(max_username_length), "0",
+     "longer login names are taken for unknown; 0: any length", NULL, NULL},
     {"preserve_message_logs", OPT_BOOL, O(preserve_message_logs), "false",
      "message logs of finished messages are kept in msglog.OLD", NULL, NULL},
     {"primary_hostname", OPT_STRING, O(primary_hostname), NULL, "name of this host", NULL, NULL},
@@ -173,11 +175,24 @@ static bool finish(struct config *conf, struct opt_reader *r)
     if (str_empty(s->spool_directory) || s->spool_directory.p[0] != '/') {
         return opt_error(r, "spool_directory must be an absolute path");
     }
+    if (log_facility(s->syslog_facility) < 0) {
+        return opt_error(r, "failed to interpret syslog_facility \"%.*s\"",
+                         STR_ARG(s->syslog_facility));
+    }
     if (!str_unset(s->message_id_compat) && !str_empty(s->message_id_compat) &&
         !str_is(s->message_id_compat, "4.96")) {
         return opt_error(r, "message_id_compat must be 4.96 or unset");
     }
     return true;
+}
+
+const struct passwd *find_user(const struct config *conf, struct pool *pool, struct str name)
+{
+    int max = core_settings(conf)->max_username_length;
+    if (str_empty(name) || (max > 0 && name.len > (uint32_t)max)) {
+        return NULL;
+    }
+    return getpwnam(str_cstr(pool, name));
 }
 
 const struct core_settings *core_settings(const struct config *conf)

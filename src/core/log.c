@@ -121,6 +121,24 @@ static void take_path(const struct config *conf, struct str list)
     }
 }
 
+int log_facility(struct str name)
+{
+    static const struct {
+        const char *name;
+        int facility;
+    } rows[] = {{"mail", LOG_MAIL},     {"user", LOG_USER},     {"news", LOG_NEWS},
+                {"uucp", LOG_UUCP},     {"daemon", LOG_DAEMON}, {"local0", LOG_LOCAL0},
+                {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2}, {"local3", LOG_LOCAL3},
+                {"local4", LOG_LOCAL4}, {"local5", LOG_LOCAL5}, {"local6", LOG_LOCAL6},
+                {"local7", LOG_LOCAL7}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (str_is(name, rows[i].name)) {
+            return rows[i].facility;
+        }
+    }
+    return -1;
+}
+
 void log_setup(const struct config *conf)
 {
     const struct core_settings *s = core_settings(conf);
@@ -134,7 +152,8 @@ void log_setup(const struct config *conf)
     state.syslog_dup = s->syslog_duplication;
     take_path(conf, str_unset(conf->log_path) ? s->log_file_path.text : conf->log_path);
     if (state.to_syslog) {
-        openlog(str_cstr(state.pool, s->syslog_processname), s->syslog_pid ? LOG_PID : 0, LOG_MAIL);
+        openlog(str_cstr(state.pool, s->syslog_processname), s->syslog_pid ? LOG_PID : 0,
+                log_facility(s->syslog_facility));
     }
     state.ready = true;
 }

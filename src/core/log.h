@@ -63,6 +63,9 @@ enum log_selector { LOG_SELECTORS(LOG_SELECTOR_ENUM) LS_COUNT };
  */
 void log_setup(const struct config *conf);
 
+/* The number of a syslog facility ("mail", "user", "local0"...); -1 if there is none of that name. */
+int log_facility(struct str name);
+
 /* True if the selector is on. */
 bool log_wants(enum log_selector s);
 

@@ -227,6 +227,28 @@ static const struct {
     [ACT_HELP] = {run_help, NO_ROOT},
 };
 
+/* True for actions that commandline_checks_require_admin keeps from others. */
+static bool is_check(const struct command *c)
+{
+    switch (c->action) {
+    case ACT_EXPAND:
+    case ACT_TEST_ADDRESS:
+    case ACT_REWRITE:
+    case ACT_RETRY: return true;
+    case ACT_RECEIVE: return c->submission.mode == SUBMIT_HOST_CHECK;
+    default: return false;
+    }
+}
+
+static bool may_check(const struct command *c, const struct config *conf)
+{
+    if (c->caller.admin || !main_settings(conf)->commandline_checks_require_admin || !is_check(c)) {
+        return true;
+    }
+    fprintf(stderr, "exim: those command-line flags are set to require admin\n");
+    return false;
+}
+
 /*
  * Everything between the command line and the exit status. *own is the configuration that is left
  * to be freed; a daemon sees to its own, since it may have read another meanwhile.
@@ -250,7 +272,7 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
         return refuse(&c->source);
     }
     *own = c->action == ACT_DAEMON ? NULL : conf;
-    if (!caller_judge(c, conf)) {
+    if (!caller_judge(c, conf) || !may_check(c, conf)) {
         return 1;
     }
     config_apply(conf);

@@ -264,7 +264,9 @@ static void sift(struct job *j)
         a->next = NULL;
         bool refused = a->dsn_flags && !(a->dsn_flags & DSN_FAILURE);
         if (keep_frozen(j, a)) {
-            queue_freeze(j, STR(" (delivery error message)"));
+            bool forged = j->m->local && !j->m->local_error_message;
+            queue_freeze(j, forged ? STR(" (message created with -f <>)")
+                                   : STR(" (delivery error message)"));
             queue_put(&j->deferred, a);
         } else if (refused) {
             ignore(j, a, ": RFC 3461 DSN, failure notify not requested");

@@ -152,8 +152,9 @@ static bool file_says_wait(const struct queue_settings *s, bool *smtp)
     return wait;
 }
 
-/* What the options make of the caller's wish. */
-static enum queue_how decide(const struct config *conf, struct str id, enum queue_how how)
+/* What the options make of the caller's wish; *too_busy is the load average that decided it. */
+static enum queue_how decide(const struct config *conf, struct str id, enum queue_how how,
+                             double *too_busy)
 {
     const struct queue_settings *s = queue_settings(conf);
     bool smtp = false;
@@ -169,24 +170,27 @@ static enum queue_how decide(const struct config *conf, struct str id, enum queu
         if (log_wants(LS_delay_delivery)) {
             log_write(LOG_MAIN, "%.*s no immediate delivery: load average %.2f", STR_ARG(id), load);
         }
+        *too_busy = load;
         return QUEUE_ONLY;
     }
     return how;
 }
 
-void queue_hand_over(const struct config *conf, struct str id, enum queue_how how)
+double queue_hand_over(const struct config *conf, struct str id, enum queue_how how)
 {
-    how = decide(conf, id, how);
+    double too_busy = -1;
+    how = decide(conf, id, how, &too_busy);
     bool local = how == QUEUE_SMTP_ONLY;
     unsigned flags = DELIVER_FIRST | (local ? DELIVER_LOCAL_ONLY : 0);
     if (how == QUEUE_ONLY) {
-        return;
+        return queue_settings(conf)->queue_only_load_latch ? too_busy : -1;
     }
     if (how == QUEUE_FOREGROUND) {
         queue_deliver(conf, id, flags | DELIVER_FOREGROUND);
     } else if (!tell_pool(conf, id, local ? 'L' : 'D')) {
         deliver_in_child(conf, id, flags);
     }
+    return -1;
 }
 
 void queue_pending(const struct config *conf, struct str id, unsigned flags)

@@ -61,6 +61,14 @@ const struct queue_settings *queue_settings(const struct config *conf)
     return conf->settings[ROOM_QUEUE];
 }
 
+struct queue_report_policy queue_report_policy(const struct config *conf)
+{
+    const struct queue_settings *s = queue_settings(conf);
+    return (struct queue_report_policy){.return_message = s->bounce_return_message,
+                                        .return_body = s->bounce_return_body,
+                                        .freeze_tell = s->freeze_tell};
+}
+
 const void *queue_foreign_field(const struct config *conf, const char *name, enum opt_type type)
 {
     for (const struct module *const *m = conf->modules; m && *m; m++) {

@@ -34,6 +34,8 @@ enum deliver_result queue_deliver(const struct config *conf, struct str id, unsi
 /*
  * Tells the delivery pool of a new message; `how` as -od… says. Without a pool: forks a process
  * for QUEUE_BACKGROUND, delivers here for QUEUE_FOREGROUND, leaves it for QUEUE_ONLY.
+ * Returns the load average if it was too high and queue_only_load_latch wants the rest of the
+ * connection to wait as well, else -1.
  */
 enum queue_how {
     QUEUE_BACKGROUND, /* nothing was asked for: queue_only may make it QUEUE_ONLY */
@@ -42,7 +44,14 @@ enum queue_how {
     QUEUE_SMTP_ONLY,
     QUEUE_BACKGROUND_GIVEN /* -odb: overrides queue_only unless queue_only_override is off */
 };
-void queue_hand_over(const struct config *conf, struct str id, enum queue_how how);
+double queue_hand_over(const struct config *conf, struct str id, enum queue_how how);
+
+/* What reports of other rooms have to know of this one's options. */
+struct queue_report_policy {
+    bool return_message, return_body; /* bounce_return_message, bounce_return_body */
+    struct str freeze_tell;
+};
+struct queue_report_policy queue_report_policy(const struct config *conf);
 
 /*
  * The delivery pool's pipe, named in the spool directory: made by the supervisor, read by workers.

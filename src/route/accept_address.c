@@ -140,7 +140,7 @@ bool route_find_user(struct ectx *x, const struct idopt *o, uint32_t *uid, uint3
         *uid = (uint32_t)n;
         return true;
     }
-    const struct passwd *pw = str_empty(s) ? NULL : getpwnam(str_cstr(x->pool, s));
+    const struct passwd *pw = find_user(x->conf, x->pool, s);
     if (!pw) {
         x->error = str_fmt(x->pool, "Failed to find user \"%.*s\" from expanded string \"%.*s\"",
                            STR_ARG(s), STR_ARG(o->text.text));

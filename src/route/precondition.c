@@ -159,7 +159,7 @@ static enum precondition test_local_user(struct ectx *x, const struct router *r,
     if (str_empty(a->local_part)) {
         return PRE_SKIP;
     }
-    const struct passwd *pw = getpwnam(str_cstr(x->pool, a->local_part));
+    const struct passwd *pw = find_user(x->conf, x->pool, a->local_part);
     if (!pw) {
         return PRE_SKIP;
     }

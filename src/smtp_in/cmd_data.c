@@ -196,32 +196,43 @@ static void black_hole(struct conv *c, struct receiver *r, const char *by,
     log_msg(LOG_MAIN, c->msg, "Completed");
 }
 
-/* How the message is to be delivered, with the reason in the log where it has to wait. */
-static enum queue_how delivery_mode(struct conv *c)
+/* How the message is to be delivered; *why is the reason if it has to wait, unset if none is told. */
+static enum queue_how delivery_mode(struct conv *c, struct str *why)
 {
     const struct smtp_in_settings *set = c->set;
     enum queue_how how = c->sub ? c->sub->how : c->peer ? c->peer->how : QUEUE_BACKGROUND;
+    *why = STR_NONE;
     c->messages++;
     if (how == QUEUE_ONLY || c->msg->queue_only_policy) {
         return QUEUE_ONLY;
     }
     if (c->peer && set->smtp_accept_queue > 0 && c->peer->connections > set->smtp_accept_queue) {
-        if (log_wants(LS_delay_delivery)) {
-            log_msg(LOG_MAIN, c->msg, "no immediate delivery: too many connections (%d, max %d)",
-                    c->peer->connections, set->smtp_accept_queue);
-        }
-        return QUEUE_ONLY;
+        *why = str_fmt(c->msg_pool, "too many connections (%d, max %d)", c->peer->connections,
+                       set->smtp_accept_queue);
+    } else if (set->smtp_accept_queue_per_connection > 0 &&
+               c->messages > set->smtp_accept_queue_per_connection) {
+        *why = str_fmt(c->msg_pool, "more than %d messages received in one connection",
+                       set->smtp_accept_queue_per_connection);
+    } else if (c->load_latched) {
+        *why = str_fmt(c->msg_pool, "load average %.2f", c->latched_load);
     }
-    if (set->smtp_accept_queue_per_connection > 0 &&
-        c->messages > set->smtp_accept_queue_per_connection) {
-        if (log_wants(LS_delay_delivery)) {
-            log_msg(LOG_MAIN, c->msg,
-                    "no immediate delivery: more than %d messages received in one connection",
-                    set->smtp_accept_queue_per_connection);
-        }
-        return QUEUE_ONLY;
+    return str_unset(*why) ? how : QUEUE_ONLY;
+}
+
+/* Hands a kept message on, or says why it waits. */
+static void hand_over(struct conv *c, struct receiver *r, struct str why)
+{
+    if (!str_unset(why) && log_wants(LS_delay_delivery)) {
+        log_msg(LOG_MAIN, c->msg, "no immediate delivery: %.*s", STR_ARG(why));
     }
-    return how;
+    if (c->msg->frozen && c->peer) {
+        r->how = QUEUE_BACKGROUND; /* delivery looks at it all the same, and says that it waits */
+    }
+    double load = receive_hand_over(r);
+    if (load >= 0) {
+        c->load_latched = true;
+        c->latched_load = load;
+    }
 }
 
 /* The DATA ACL. True if the message may be kept. */
@@ -291,7 +302,8 @@ static void keep(struct conv *c, struct receiver *r, struct verdict *v)
         v->end = END_LOST;
         return;
     }
-    enum queue_how how = delivery_mode(c);
+    struct str why;
+    enum queue_how how = delivery_mode(c, &why);
     if (!receive_commit(r, how)) {
         r->write_failed = true;
         r->write_errno = errno;
@@ -301,7 +313,7 @@ static void keep(struct conv *c, struct receiver *r, struct verdict *v)
     v->accepted = true;
     say_accepted(c, &a);
     stream_flush(c->io);
-    receive_hand_over(r);
+    hand_over(c, r, why);
 }
 
 static enum conv_end finish(struct conv *c, struct receiver *r, const struct data_reader *d)

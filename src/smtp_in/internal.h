@@ -2,7 +2,6 @@
 #ifndef SMTP_IN_INTERNAL_H
 #define SMTP_IN_INTERNAL_H
 
-#include "auth/auth.h"
 #include "smtp_in/smtp_in.h"
 #include "tls/tls.h"
 
@@ -16,7 +15,7 @@ struct smtp_in_settings {
         extract_addresses_remove_arguments, ignore_fromline_local, local_from_check,
         local_sender_retain, recipients_max_reject, smtp_accept_keepalive, smtp_check_spool_space,
         smtp_enforce_sync, smtp_etrn_serialize, tcp_nodelay;
-    int header_line_maxsize, header_maxsize, max_username_length, received_headers_max,
+    int header_line_maxsize, header_maxsize, received_headers_max,
         receive_timeout, recipients_max, rfc1413_query_timeout, smtp_accept_max,
         smtp_accept_max_nonmail, smtp_accept_queue, smtp_accept_queue_per_connection,
         smtp_accept_reserve, smtp_max_synprot_errors, smtp_max_unknown_commands,
@@ -170,6 +169,8 @@ struct conv {
     int batch_start; /* of them before the transaction in hand */
     bool batch_over; /* an error was told of, and ended it */
     double rate_mail_delay, rate_rcpt_delay;
+    bool load_latched;   /* queue_only_load_latch: a message had to wait, so do all others */
+    double latched_load; /* the load average that it had to wait for */
 };
 
 /* Sends one line, CRLF added. */
@@ -336,17 +337,17 @@ void receive_acl_headers(struct receiver *r);
 /* Makes the message safe and logs it. False with errno if the spool failed. */
 bool receive_commit(struct receiver *r, enum queue_how how);
 
-/* Tells the delivery pool, once the sender has its answer. */
-void receive_hand_over(struct receiver *r);
+/*
+ * Tells the delivery pool, once the sender has its answer. Returns the load average for which this
+ * message and those behind it wait, or -1.
+ */
+double receive_hand_over(struct receiver *r);
 
 /* Forgets what was received. */
 void receive_abort(struct receiver *r);
 
 /* The Received: line, expanded; unset with a log line if that failed. */
 bool receive_make_received(struct receiver *r, struct str *text);
-
-/* " A=mechanism:id" of log lines; nothing if the client was not authenticated. */
-void session_log_auth(struct buf *b, const struct session *s);
 
 /* The "<=" line. */
 void receive_log(struct receiver *r);
@@ -387,5 +388,9 @@ enum moan_kind {
 /* Mails the reason to a local sender, with a copy of the message; false if that cannot be done. */
 bool moan(struct ectx *x, enum moan_kind kind, struct str sender, struct str detail,
           const struct message *about, enum queue_how how);
+
+/* Tells freeze_tell of a message that was frozen `by` somebody as it came. */
+void moan_frozen(const struct config *conf, const struct message *about, struct str by,
+                 enum queue_how how);
 
 #endif

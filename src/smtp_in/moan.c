@@ -39,7 +39,7 @@ static void put_text(struct receiver *r, struct str s)
 }
 
 /* The headers of the report. */
-static void put_headers(struct receiver *r, enum moan_kind kind, struct str to,
+static void put_headers(struct receiver *r, struct str subject, struct str to,
                         const struct message *about)
 {
     struct pool *pool = r->msg->pool;
@@ -54,15 +54,39 @@ static void put_headers(struct receiver *r, enum moan_kind kind, struct str to,
     if (id) {
         put_text(r, STR_CAT(pool, STR("References: "), str_trim(header_body(id)), STR("\n")));
     }
-    put_text(r, str_fmt(pool, "Subject: Your message: %s\n\n", kinds[kind].subject));
+    put_text(r, STR_CAT(pool, STR("Subject: "), subject, STR("\n\n")));
 }
 
-/* What was wrong, and the message as far as it was read. */
+/* The message as far as it was read, or as much of it as may go back. */
+static void put_copy(struct receiver *r, const struct message *about)
+{
+    struct queue_report_policy policy = queue_report_policy(r->conf);
+    char chunk[4096];
+    ssize_t n;
+    if (!policy.return_message) {
+        return;
+    }
+    put_text(r, policy.return_body ? STR("---- This is what was sent:\n\n")
+                                   : STR("---- These are the headers of what was sent:\n\n"));
+    for (const struct header *h = about->headers; h; h = h->next) {
+        if (h->type != '*') {
+            put_text(r, h->text);
+        }
+    }
+    put_text(r, STR("\n"));
+    for (int64_t at = 0; about->spool_writer && policy.return_body; at += n) {
+        n = spool_writer_read(about->spool_writer, at, chunk, sizeof chunk);
+        if (n <= 0) {
+            break;
+        }
+        receive_put(r, chunk, (size_t)n);
+    }
+}
+
+/* What was wrong, and the message. */
 static void put_report(struct receiver *r, enum moan_kind kind, struct str detail,
                        const struct message *about)
 {
-    char chunk[4096];
-    ssize_t n;
     put_text(r, str_fmt(r->msg->pool, "%s\n", kinds[kind].text));
     if (!str_empty(detail)) {
         put_text(r, STR_CAT(r->msg->pool, str_starts(detail, " ") ? STR("") : STR("  "),
@@ -71,20 +95,7 @@ static void put_report(struct receiver *r, enum moan_kind kind, struct str detai
     if (kinds[kind].after) {
         put_text(r, str_fmt(r->msg->pool, "%s\n", kinds[kind].after));
     }
-    put_text(r, STR("---- This is what was sent:\n\n"));
-    for (const struct header *h = about->headers; h; h = h->next) {
-        if (h->type != '*') {
-            put_text(r, h->text);
-        }
-    }
-    put_text(r, STR("\n"));
-    for (int64_t at = 0; about->spool_writer; at += n) {
-        n = spool_writer_read(about->spool_writer, at, chunk, sizeof chunk);
-        if (n <= 0) {
-            break;
-        }
-        receive_put(r, chunk, (size_t)n);
-    }
+    put_copy(r, about);
 }
 
 /* Who the report comes from: the user that we run as. */
@@ -115,30 +126,64 @@ static bool acl_allows(struct receiver *r)
     return rc == ACL_ACCEPT;
 }
 
-static bool send_report(struct ectx *x, enum moan_kind kind, struct str to, struct str detail,
-                        const struct message *about, enum queue_how how)
+/* Begins the report, a message of its own kind: nobody but the ACLs can object. */
+static bool begin(struct receiver *r, struct ectx *x)
 {
-    struct receiver r = {0};
     const struct smtp_in_settings *set = smtp_in_settings(x->conf);
     if (!str_unset(set->acl_not_smtp_start.text)) {
         struct acl_reply a;
         acl_run(x, ACL_NOTSMTP_START, &set->acl_not_smtp_start, &a);
     }
-    if (!receive_begin(&r, x, false)) {
+    if (!receive_begin(r, x, false)) {
+        return false;
+    }
+    r->trusted = r->sender_forced = true;
+    return true;
+}
+
+/* Completes it and hands it on. */
+static bool end(struct receiver *r, enum queue_how how)
+{
+    receive_end_input(r);
+    receive_fixup(r);
+    if (!acl_allows(r) || !receive_commit(r, how)) {
+        receive_abort(r);
+        return false;
+    }
+    receive_hand_over(r);
+    return true;
+}
+
+/* A message of ours about another, from nobody; x is made to be its context. */
+static struct message *new_message(struct ectx *x, struct pool *pool, const struct message *about)
+{
+    struct message *m = POOL_NEW(pool, struct message);
+    m->pool = pool;
+    m->session_facts = x->sess = own_session(x->conf, pool);
+    m->sender = STR("");
+    m->sender_set = m->local = m->local_error_message = true;
+    m->originator_login = x->sess->caller_login;
+    m->originator_uid = x->sess->caller_uid;
+    m->originator_gid = x->sess->caller_gid;
+    m->received_protocol = STR("local");
+    if (about) {
+        m->message_reference = about->id;
+    }
+    x->msg = m;
+    return m;
+}
+
+static bool send_report(struct ectx *x, enum moan_kind kind, struct str to, struct str detail,
+                        const struct message *about, enum queue_how how)
+{
+    struct receiver r = {0};
+    if (!begin(&r, x)) {
         return false;
     }
     message_add_recipient(x->msg, to);
-    r.trusted = r.sender_forced = true;
-    put_headers(&r, kind, to, about);
+    put_headers(&r, str_fmt(x->pool, "Your message: %s", kinds[kind].subject), to, about);
     put_report(&r, kind, detail, about);
-    receive_end_input(&r);
-    receive_fixup(&r);
-    if (!acl_allows(&r) || !receive_commit(&r, how)) {
-        receive_abort(&r);
-        return false;
-    }
-    receive_hand_over(&r);
-    return true;
+    return end(&r, how);
 }
 
 bool moan(struct ectx *outer, enum moan_kind kind, struct str sender, struct str detail,
@@ -148,22 +193,35 @@ bool moan(struct ectx *outer, enum moan_kind kind, struct str sender, struct str
         return false;
     }
     struct pool *pool = pool_new("moan");
-    struct message *m = POOL_NEW(pool, struct message);
     struct ectx x;
     ectx_init(&x, outer->conf, pool);
-    m->pool = pool;
-    m->session_facts = x.sess = own_session(outer->conf, pool);
-    m->sender = STR("");
-    m->sender_set = m->local = m->local_error_message = true;
-    m->originator_login = x.sess->caller_login;
-    m->originator_uid = x.sess->caller_uid;
-    m->originator_gid = x.sess->caller_gid;
-    m->received_protocol = STR("local");
-    if (kind != MOAN_ARGUMENT) {
-        m->message_reference = about->id;
-    }
-    x.msg = m;
+    new_message(&x, pool, kind == MOAN_ARGUMENT ? NULL : about);
     bool ok = send_report(&x, kind, sender, detail, about, how);
     pool_free(&pool);
     return ok;
+}
+
+void moan_frozen(const struct config *conf, const struct message *about, struct str by,
+                 enum queue_how how)
+{
+    struct str to = queue_report_policy(conf).freeze_tell, rest = to, item;
+    struct receiver r = {0};
+    struct ectx x;
+    if (str_empty(to)) {
+        return;
+    }
+    struct pool *pool = pool_new("freeze_tell");
+    ectx_init(&x, conf, pool);
+    struct message *m = new_message(&x, pool, about);
+    if (begin(&r, &x)) {
+        while (str_next(&rest, ',', &item)) {
+            message_add_recipient(m, mail_qualify(pool, conf, str_trim(item), true));
+        }
+        put_headers(&r, STR("Message frozen on arrival"), to, about);
+        put_text(&r, str_fmt(pool,
+                             "Message %.*s was frozen on arrival by %.*s.\nThe sender is <%.*s>.\n",
+                             STR_ARG(about->id), STR_ARG(by), STR_ARG(about->sender)));
+        end(&r, how);
+    }
+    pool_free(&pool);
 }

@@ -115,8 +115,6 @@ const struct option smtp_in_options[] = {
      "suffixes that local_from_check overlooks", NULL, NULL},
     {"local_sender_retain", OPT_BOOL, O(local_sender_retain), "false",
      "Sender: lines of local messages are kept", NULL, NULL},
-    {"max_username_length", OPT_INT, O(max_username_length), "0",
-     "login names are cut to this length for look-up; 0: not", NULL, NULL},
     {"message_id_header_domain", OPT_EXPAND, O(message_id_header_domain), NULL,
      "domain of a Message-ID we make", NULL, NULL},
     {"message_id_header_text", OPT_EXPAND, O(message_id_header_text), NULL,

@@ -345,8 +345,9 @@ bool receive_commit(struct receiver *r, enum queue_how how)
     }
     receive_log(r);
     if (m->frozen) {
-        log_msg(LOG_MAIN, m, "frozen by %s",
-                str_is(m->freeze_reason, "ACL") ? "ACL" : "configuration");
+        struct str by = str_is(m->freeze_reason, "ACL") ? STR("ACL") : STR("configuration");
+        log_msg(LOG_MAIN, m, "frozen by %.*s", STR_ARG(by));
+        moan_frozen(r->conf, m, by, how);
     }
     if (m->queue_only_policy) {
         if (log_wants(LS_delay_delivery)) {
@@ -361,11 +362,9 @@ bool receive_commit(struct receiver *r, enum queue_how how)
     return true;
 }
 
-void receive_hand_over(struct receiver *r)
+double receive_hand_over(struct receiver *r)
 {
-    if (r->how != QUEUE_ONLY) {
-        queue_hand_over(r->conf, r->msg->id, r->how);
-    }
+    return r->how != QUEUE_ONLY ? queue_hand_over(r->conf, r->msg->id, r->how) : -1;
 }
 
 void receive_abort(struct receiver *r)

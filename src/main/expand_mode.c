@@ -193,14 +193,9 @@ static void macro_or_text(struct expanding *e, struct macros *m, struct str line
     expand_one(e, line);
 }
 
-static void interactive(struct expanding *e)
+static void interactive(struct expanding *e, struct macros *m)
 {
-    struct macros *m = main_settings(e->conf)->macros, own;
     struct str line;
-    if (!e->c->caller.admin) {
-        macros_init(&own, e->c->pool, modules);
-        m = &own;
-    }
     while (next_line(e, &line)) {
         macro_or_text(e, m, line);
     }
@@ -247,11 +242,16 @@ int run_expand(struct command *c, const struct config *conf)
     if (!load_message(&e)) {
         return 1;
     }
+    struct macros *m = main_settings(conf)->macros, own;
+    if (!c->caller.admin) {
+        macros_init(&own, c->pool, modules);
+        m = &own;
+    }
     for (size_t i = 0; i < c->args.n; i++) {
-        expand_one(&e, c->args.v[i]);
+        macro_or_text(&e, m, c->args.v[i]);
     }
     if (c->args.n == 0) {
-        interactive(&e);
+        interactive(&e, m);
     }
     return 0;
 }

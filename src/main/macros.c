@@ -7,6 +7,7 @@
  * in the configuration's pool.
  */
 #include "main/internal.h"
+#include "tls/tls.h"
 
 #include <ctype.h>
 
@@ -109,6 +110,7 @@ struct map *macros_builtin(struct macros *m)
                     instance_classes[kind].generic);
         instance_drivers(m->modules, kind, add_driver, &b);
     }
+    add_text(m, STR("_RESUME_"), "DECODE", str_cstr(m->pool, tls_resume_decode(m->pool)));
     return m->builtin;
 }
 
@@ -266,7 +268,7 @@ static void replace(struct rewrite *w, size_t off, size_t n, struct str by)
  */
 static bool expand_builtin_at(struct macros *m, struct rewrite *w, size_t off)
 {
-    static const char *const families[] = {"_DRIVER_", "_HAVE_", "_LOG_", "_OPT_"};
+    static const char *const families[] = {"_DRIVER_", "_HAVE_", "_LOG_", "_OPT_", "_RESUME_"};
     struct str here = str_from(w->text, off);
     bool candidate = false;
     for (size_t i = 0; i < ARRAY_LEN(families); i++) {

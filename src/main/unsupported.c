@@ -32,7 +32,6 @@ static const struct option main_rows[] = {
     U("sqlite_lock_timeout"), U("system_filter"), U("system_filter_directory_transport"),
     U("system_filter_file_transport"), U("system_filter_group"), U("system_filter_pipe_transport"),
     U("system_filter_reply_transport"), U("system_filter_user"),
-    U("tls_resumption_hosts"),
     {0},
 };
 

@@ -81,6 +81,44 @@ static void enter_ring(time_t now)
     }
 }
 
+/* ---- what the bits of $tls_in_resumption and $tls_out_resumption say together ---- */
+
+static const char *const meanings[32] = {
+    [1] = "not requested or offered ",
+    [3] = "client requested, no server ticket",
+    [7] = "client offered session, no server action",
+    [9] = "no client request",
+    [11] = "client requested new ticket, server provided",
+    [13] = "client offered session, not used",
+    [15] = "client offered session, server only provided new ticket",
+    [17] = "session resumed unasked",
+    [19] = "session resumed unasked",
+    [23] = "session resumed",
+    [25] = "session resumed unasked",
+    [27] = "session resumed unasked",
+    [29] = "session resumed",
+    [31] = "session resumed, also new ticket",
+};
+
+struct str tls_resume_decode(struct pool *pool)
+{
+    struct buf b;
+    buf_init(&b, pool, 4096);
+    for (unsigned i = 1; i < ARRAY_LEN(meanings); i++) {
+        if (i > 1) {
+            buf_addc(&b, ':');
+        }
+        if (meanings[i]) {
+            buf_addz(&b, meanings[i]);
+        } else {
+            buf_addf(&b, " 0x%02X ", i);
+        }
+    }
+    struct str list = buf_str(&b);
+    list.tainted = false;
+    return list;
+}
+
 /* ---- what a ticket is bound to ---- */
 
 void tls_identity(struct tls *t, unsigned char id[32])

@@ -51,6 +51,8 @@ static const struct option options[] = {
      "EHLO counts on after STARTTLS, for clients that do not repeat it", NULL, NULL},
     {"tls_require_ciphers", OPT_EXPAND, O(require_ciphers), NULL,
      "cipher suites, in the syntax of the library in use", NULL, NULL},
+    {"tls_resumption_hosts", OPT_HOSTS, O(resumption_hosts), NULL,
+     "clients that may resume sessions (RFC 5077)", NULL, NULL},
     {"tls_try_verify_hosts", OPT_HOSTS, O(try_verify_hosts), NULL,
      "clients that are asked for a certificate, which is verified", NULL, NULL},
     {"tls_verify_certificates", OPT_EXPAND, O(verify_certificates), "system",
@@ -420,6 +422,9 @@ void tls_log(struct buf *b, const struct tls_facts *f)
     if (log_wants(LS_tls_cipher) && f->cipher.len) {
         buf_addz(b, " X=");
         buf_adds(b, f->cipher);
+        if (log_wants(LS_tls_resumption) && f->resumption & RESUME_RESUMED) {
+            buf_addc(b, '*');
+        }
     }
     if (log_wants(LS_tls_certificate_verified) && f->cipher.len) {
         buf_addz(b, f->dane && f->verified ? " CV=dane" : f->verified ? " CV=yes" : " CV=no");

@@ -179,6 +179,9 @@ bool tls_session_record(struct pool *pool, const struct tls_facts *facts, struct
  */
 void tls_tickets_prepare(void);
 
+/* The list behind _RESUME_DECODE: item N says what $tls_in_resumption or $tls_out_resumption N means. */
+struct str tls_resume_decode(struct pool *pool);
+
 /* Log elements " X=… CV=… DN="…" SNI=…" by the selectors; nothing for NULL. */
 void tls_log(struct buf *b, const struct tls_facts *facts);
 
@@ -195,5 +198,8 @@ const struct tlsa_set *tlsa_parse(struct pool *pool, const struct dns_answer *an
 
 /* Bits 1 << usage of the records. */
 int tlsa_usages(const struct tlsa_set *set);
+
+/* The set as a text: equal for equal sets, whatever the order and the TTL of the answers. */
+struct str tlsa_text(struct pool *pool, const struct tlsa_set *set);
 
 #endif

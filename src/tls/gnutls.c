@@ -753,14 +753,18 @@ static void gtls_link_free(struct tls_link **l)
     }
 }
 
+/* A client asks for a status unless all that is optional is left out: then the extended master secret
+ * of TLS 1.2 goes, too. */
 static unsigned session_flags(const struct tls_side *side)
 {
-    unsigned flags = side->server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET
-                                  : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT;
-    if (!side->server) {
-        flags |= GNUTLS_NO_EXTENSIONS; /* it would ask for a status by itself */
+    unsigned flags = side->resume ? 0 : GNUTLS_NO_TICKETS;
+    if (side->server) {
+        return flags | GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET;
     }
-    return side->resume ? flags : flags | GNUTLS_NO_TICKETS;
+    if (!side->request_ocsp) {
+        flags |= GNUTLS_NO_EXTENSIONS;
+    }
+    return flags | GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT;
 }
 
 static int set_client(struct tls_link *l, const struct tls_side *side)
@@ -768,9 +772,6 @@ static int set_client(struct tls_link *l, const struct tls_side *side)
     int r = 0;
     if (side->sni.len) {
         r = gnutls_server_name_set(l->session, GNUTLS_NAME_DNS, side->sni.p, side->sni.len);
-    }
-    if (r >= 0 && side->request_ocsp) {
-        r = gnutls_ocsp_status_request_enable_client(l->session, NULL, 0, NULL);
     }
     if (side->dh_bits > 0) {
         gnutls_dh_set_prime_bits(l->session, (unsigned)side->dh_bits);
@@ -925,16 +926,25 @@ static enum tls_io gtls_handshake(struct tls_link *l, struct pool *pool,
 /* ---- bytes ---- */
 
 /*
- * Says no to a peer that wants a new handshake, and passes over warnings: true if reading goes on.
- * A peer that does nothing else is cut off.
+ * What is no data is passed over: warnings, tickets (which GnuTLS reports as if nothing had come), a
+ * wish for a new handshake, which is refused. True if reading goes on; a peer that sends nothing
+ * else is cut off.
  */
 static bool is_passed_over(struct tls_link *l, int code, int *times)
 {
-    enum { MOST = 16 };
-    if (code == GNUTLS_E_REHANDSHAKE) {
+    enum { MOST = 64 };
+    switch (code) {
+    case GNUTLS_E_REHANDSHAKE:
         gnutls_alert_send(l->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
-    } else if (code != GNUTLS_E_WARNING_ALERT_RECEIVED && code != GNUTLS_E_INTERRUPTED) {
-        return false;
+        break;
+    case GNUTLS_E_AGAIN:
+        if (l->wire_errno == EAGAIN) {
+            return false;
+        }
+        break;
+    case GNUTLS_E_WARNING_ALERT_RECEIVED:
+    case GNUTLS_E_INTERRUPTED: break;
+    default: return false;
     }
     return ++*times < MOST;
 }
@@ -944,6 +954,7 @@ static enum tls_io gtls_read(struct tls_link *l, char *p, size_t n, size_t *got)
     ssize_t r;
     int times = 0;
     do {
+        l->wire_errno = 0;
         r = gnutls_record_recv(l->session, p, n);
     } while (r < 0 && is_passed_over(l, (int)r, &times));
     *got = r > 0 ? (size_t)r : 0;
@@ -984,11 +995,26 @@ static struct str gtls_binding(struct tls_link *l, struct pool *pool)
     return base64_encode(pool, taken(pool, &d));
 }
 
-/* As Exim with this library writes it; a resumed session bears the text of its first connection. */
+/*
+ * As Exim with this library writes it. A resumed session bears the text of its first connection; a
+ * server cannot know how that one was signed, and leaves it out.
+ */
 static struct str cipher_text(struct tls_link *l, struct pool *pool, struct str version, int bits)
 {
     if (l->original.len && gnutls_session_is_resumed(l->session)) {
         return str_dup(pool, l->original);
+    }
+    if (gnutls_session_is_resumed(l->session) &&
+        gnutls_protocol_get_version(l->session) >= GNUTLS_TLS1_3) {
+        gnutls_group_t g = gnutls_group_get(l->session);
+        const char *group = g == GNUTLS_GROUP_INVALID ? NULL : gnutls_group_get_name(g);
+        struct str desc =
+            str_fmt(pool, "(TLS)-(%s%s)-(%s)",
+                    !group                            ? "PSK"
+                    : strncmp(group, "FFDHE", 5) == 0 ? "DHE-"
+                                                      : "ECDHE-",
+                    group ? group : "", gnutls_cipher_get_name(gnutls_cipher_get(l->session)));
+        return gnutls_text_cipher(pool, version, desc, bits);
     }
     char *desc = gnutls_session_get_desc(l->session);
     struct str out = gnutls_text_cipher(pool, version, str_c(desc), bits);

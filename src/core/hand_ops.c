@@ -236,7 +236,11 @@ static void serve_command(const struct config *conf, struct pool *pool,
     if (take_command(conf, pool, request->body, &c, &o.error)) {
         run(pool, &c, &o);
     }
-    struct command_reply r = {o.error, o.status, o.timed_out};
+    struct command_reply r;
+    memset(&r, 0, sizeof r); /* the bytes between the fields leave a process of root's */
+    r.error = o.error;
+    r.status = o.status;
+    r.timed_out = o.timed_out;
     reply->body = STR_CAT(pool, str_n((const char *)&r, sizeof r), o.output);
 }
 

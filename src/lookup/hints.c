@@ -38,6 +38,7 @@ static struct {
     struct pool *pool;
     struct hints *first;
     pid_t pid;
+    struct pool *inherited; /* the parent's, for as long as we live */
 } open_hints;
 
 /* ---- damage ---- */
@@ -218,8 +219,8 @@ static struct hints *add(const struct config *conf, const char *name)
 static void after_fork(void)
 {
     if (open_hints.pid != getpid()) {
+        hints_close_all();
         open_hints.pool = pool_new("hints");
-        open_hints.first = NULL;
         open_hints.pid = getpid();
     }
 }
@@ -253,6 +254,8 @@ void hints_close_all(void)
             }
         }
         pool_free(&open_hints.pool);
+    } else if (open_hints.pool) {
+        open_hints.inherited = open_hints.pool;
     }
     open_hints.pool = NULL;
     open_hints.first = NULL;

@@ -55,10 +55,10 @@ sub for_spec ($self, $opt) {
         };
     }
     # A pool is mostly known by pointers into it, which count as perhaps lost; and glibc is not to
-    # free at the end what is still in use.
+    # free at the end what is still in use. Commands that minim runs are not its concern.
     $spec{wrap} = [qw(valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
-        --run-libc-freeres=no --vgdb=no --trace-children=yes --child-silent-after-fork=no
-        --log-file=/mnt/t/reports/valgrind.%p)] if $opt->{valgrind};
+        --run-libc-freeres=no --vgdb=no --trace-children=no --child-silent-after-fork=no
+        --suppressions=/mnt/lib/valgrind.supp --log-file=/mnt/t/reports/valgrind.%p)] if $opt->{valgrind};
     return \%spec;
 }
 

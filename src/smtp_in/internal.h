@@ -2,6 +2,7 @@
 #ifndef SMTP_IN_INTERNAL_H
 #define SMTP_IN_INTERNAL_H
 
+#include "auth/auth.h"
 #include "smtp_in/smtp_in.h"
 #include "tls/tls.h"
 
@@ -348,6 +349,9 @@ void receive_abort(struct receiver *r);
 
 /* The Received: line, expanded; unset with a log line if that failed. */
 bool receive_make_received(struct receiver *r, struct str *text);
+
+/* " A=mechanism:id" of log lines; nothing if the client was not authenticated. */
+void session_log_auth(struct buf *b, const struct session *s);
 
 /* The "<=" line. */
 void receive_log(struct receiver *r);

@@ -234,6 +234,9 @@ void conv_notquit(struct conv *c, const char *reason, const char *code, const ch
 /* The last commands, " C=EHLO,MAIL"; empty before the first. */
 struct str conv_history(struct conv *c);
 
+/* Ends the conversation with a client that fell silent: logs, says so. */
+enum conv_end conv_timed_out(struct conv *c);
+
 /* How long the connection has lasted, "0s". */
 struct str conv_age(struct conv *c);
 

@@ -430,18 +430,24 @@ enum conv_end conv_command(struct conv *c, const struct smtp_line *l)
                             : reply_error(c, false, 500, STR_NONE, "unrecognized command");
 }
 
+enum conv_end conv_timed_out(struct conv *c)
+{
+    struct str who = conv_who(c, false);
+    conv_incomplete(c, "command timeout");
+    log_write(LOG_MAIN, "SMTP command timeout on%s connection from %.*s",
+              c->sess->tls ? " TLS" : "", STR_ARG(who));
+    conv_notquit(c, "command-timeout", "421",
+                 str_cstr(c->msg_pool, STR_CAT(c->msg_pool, c->sess->active_hostname,
+                                               STR(": SMTP command timeout - closing connection"))));
+    return END_LOST;
+}
+
 /* The client went away or fell silent. */
 static enum conv_end lost(struct conv *c, enum read_result rc)
 {
     struct str who = conv_who(c, false);
     if (rc == READ_TIMEOUT) {
-        conv_incomplete(c, "command timeout");
-        log_write(LOG_MAIN, "SMTP command timeout on%s connection from %.*s", "", STR_ARG(who));
-        conv_notquit(
-            c, "command-timeout", "421",
-            str_cstr(c->msg_pool, STR_CAT(c->msg_pool, c->sess->active_hostname,
-                                          STR(": SMTP command timeout - closing connection"))));
-        return END_LOST;
+        return conv_timed_out(c);
     }
     conv_incomplete(c, "connection lost");
     if (c->batch) {

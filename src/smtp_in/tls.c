@@ -190,13 +190,12 @@ static void forget(struct conv *c)
     s->protocol = conv_protocol(c);
 }
 
-/* The handshake. False after logging. */
-static bool start(struct conv *c, struct tls_side *side)
+/* The handshake. False after logging, with *error. */
+static bool start(struct conv *c, struct tls_side *side, struct tls_error *error)
 {
-    struct tls_error error;
     struct tls_facts *facts;
-    if (!tls_start(c->sess->pool, c->io, side, &facts, &error)) {
-        log_error(c, error.text);
+    if (!tls_start(c->sess->pool, c->io, side, &facts, error)) {
+        log_error(c, error->text);
         return false;
     }
     c->sess->tls = facts;
@@ -220,7 +219,7 @@ enum conv_end conv_tls_on_connect(struct conv *c)
         return END_DROP;
     }
     c->sess->tls_on_connect = true;
-    if (!start(c, &side)) {
+    if (!start(c, &side, &error)) {
         return END_DROP;
     }
     c->no_mail_logged = false;
@@ -244,8 +243,15 @@ static void discard_input(struct conv *c)
     }
 }
 
-static enum conv_end failed(struct conv *c)
+/*
+ * No handshake, no conversation: what else the client sent cannot be told from encrypted bytes. One
+ * that said nothing at all may still understand a reply.
+ */
+static enum conv_end failed(struct conv *c, enum tls_fault fault)
 {
+    if (fault == TLS_FAULT_TIMEOUT) {
+        return conv_timed_out(c);
+    }
     if (log_wants(LS_smtp_connection)) {
         struct str name = conv_name(c);
         log_write(LOG_MAIN, "%.*s closed by EOF", STR_ARG(name));
@@ -289,5 +295,5 @@ enum conv_end cmd_starttls(struct conv *c, const struct smtp_line *l)
     stream_flush(c->io);
     discard_input(c);
     c->sess->starttls_used = true;
-    return start(c, &side) ? GO_ON : failed(c);
+    return start(c, &side, &error) ? GO_ON : failed(c, error.fault);
 }

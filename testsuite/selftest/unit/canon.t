@@ -55,6 +55,10 @@ is($canon->count(id => 'new'), '10HmbJ-000000005vi-0000', 'ids are counted past 
 
 is(Minim::Test::Canon->new(foreign => 1)->text('log', '[198.18.0.1]'), '[ip4.ip4.ip4.ip4]', 'a rule for foreign suites');
 
+is(Minim::Test::Canon->new->text('log', 'H=[::1]'), 'H=[::1]', 'a munge is for those who ask');
+is(Minim::Test::Canon->new(munge => { loopback => 1 })->text('log', 'H=[::1]'), 'H=[127.0.0.1]', '... and does it for them');
+ok(Minim::Test::Canon::knows_munge('loopback') && !Minim::Test::Canon::knows_munge('nothing'), 'names of munges');
+
 for my $rule (Minim::Test::Canon::rules()) {
     ok(@$rule >= 5 && $rule->[4] =~ /\w/, "rule '$rule->[0]' has a reason");
 }

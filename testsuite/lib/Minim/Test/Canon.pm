@@ -6,8 +6,10 @@ package Minim::Test::Canon;
 # the outputs of a test must be given in a fixed order.
 #
 # A row: name, kinds of output it is for ('*' for all), pattern, replacement,
-# reason, and 'foreign' if it is only for suites laid out as Exim's. The replacement is a string or a function called with the object and
-# the captures. Rules run in order, each over the whole text.
+# reason, and its scope if that is not every test: 'foreign' for suites laid out
+# as Exim's, 'munge NAME' for scripts with that command. The replacement is a
+# string or a function called with the object and the captures. Rules run in
+# order, each over the whole text.
 
 use v5.36;
 use Minim::Test::Subst;
@@ -98,7 +100,7 @@ my @RULES = (
     ['step of a handshake', $LOG, qr/\((?:SSL_accept|SSL_connect|gnutls_handshake)\)/, '(handshake)', 'named after functions of the libraries'],
     ["a library's own words", $LOG, qr/(\((?:handshake|certificate verification failed|[^()]*setup[^()]*|setting[^()]*)\): (?:$TLS_WORDS)): .+?(?=: delivering unencrypted|$)/m,
         sub ($self, $ours) { $ours }, 'what follows the reason is what the library says of it'],
-    ['words about a certificate or key', $LOG, qr/(\(cert\/key setup: cert=[^)]*\)): (?!No such file|Permission|out of )[^\n]+/,
+    ['words about a certificate or key', $LOG, qr/(\((?:cert\/key setup: cert=[^)]*|setting [-\w ]+)\)): (?!No such file|Permission|out of )[^\n]+/,
         sub ($self, $ours) { "$ours: WORDS" }, 'a library says it'],
     ['names with slashes', "$LOG mail stdout", qr{(?<![\w/])/O=([^/"\n]+)/CN=([^/"\n]+?)(?="|$| \w+=)}m,
         sub ($self, $o, $cn) { "O=$o,CN=$cn" }, 'the form of a DN depends on the library, in Exim too'],
@@ -109,6 +111,11 @@ my @RULES = (
     ['mta user', '*', qr/\b(?:Debian-exim|eximuser)\b/, 'EXIMUSER', 'any MTA'],
     ['uid and gid', '*', qr/\b([ug]id=)(?:10001|1000[2-4])\b/, sub ($self, $what) { $what . 'CALLER_' . uc substr($what, 0, 3) },
         'a substitution'],
+
+    # --- what a script asks for with munge
+    ['loopback address', '*', qr/\[::1\]/, '[127.0.0.1]', 'either protocol will do', 'munge loopback'],
+    ['folder of commands', '*', qr{(?<![\w/])/usr/bin/}, '/bin/', 'one may be a link to the other', 'munge sys_bindir'],
+    ['system error number', "$LOG stderr", qr/\berrno=-?\d+/, 'errno=nnn', 'numbers depend on the system', 'munge errno'],
 
     # --- swaks
     ['swaks id', '*', qr/\b\d{14}\.\d{6}\@/, 'SWAKSID@', 'contains time and process'],
@@ -132,7 +139,7 @@ sub count ($self, $kind, $value) {
 sub text ($self, $kind, $text) {
     for my $rule (@RULES) {
         my (undef, $for, $pattern, $with, undef, $scope) = @$rule;
-        next if $scope && !$self->{foreign};
+        next if $scope && !$self->_in_scope($scope);
         next unless $for eq '*' || " $for " =~ / $kind /;
         if (ref $with) {
             $text =~ s{$pattern}{
@@ -145,6 +152,13 @@ sub text ($self, $kind, $text) {
     return $text;
 }
 
+sub _in_scope ($self, $scope) {
+    return $scope =~ /^munge (.*)/ ? $self->{munge}{$1} : $self->{$scope};
+}
+
 sub rules () { return @RULES }
+
+# Whether the command munge knows this name.
+sub knows_munge ($name) { return grep { ($_->[5] // '') eq "munge $name" } @RULES }
 
 1;

@@ -6,6 +6,7 @@ package Minim::Test::Commands;
 
 use v5.36;
 use Time::HiRes qw(sleep);
+use Minim::Test::Canon;
 use Minim::Test::Client;
 use Minim::Test::File qw(slurp spew append);
 use Minim::Test::Process qw(spawn await alive);
@@ -32,7 +33,7 @@ my %COMMAND = (
     millisleep    => [0, sub ($run, $command) { sleep $command->{args} / 1000; return }],
     dump          => [0, \&_dump],
     dbmbuild      => [0, \&_dbmbuild],
-    munge         => [0, sub ($run, $command) { $run->{flags}{munge}{ $command->{args} } = 1; return }],
+    munge         => [0, \&_munge],
     rmfiltertest  => [0, sub ($run, $command) { unlink "$run->{dir}/test-filter"; return }],
     swaks         => [0, \&_swaks],
     clock         => [0, \&_clock],
@@ -64,6 +65,14 @@ sub _heading ($run, $command) {
 
 sub _flag ($run, $command) {
     $run->{flags}{ $command->{name} } = 1;
+    return;
+}
+
+# Another suite may name rules of its own; the comparison will show what they were for.
+sub _munge ($run, $command) {
+    my $name = $command->{args};
+    die "there is no munge '$name'\n" unless $run->{spec}{foreign} || Minim::Test::Canon::knows_munge($name);
+    $run->{flags}{munge}{$name} = 1;
     return;
 }
 

@@ -17,7 +17,7 @@ my $SERVER_HEADING = "\n******** SERVER ********\n";
 # update}. Returns
 # ({file => expected file, diff => text, why => short reason}, ...).
 sub compare ($job) {
-    my $self = bless { %$job, canon => Minim::Test::Canon->new(foreign => $job->{suite}->foreign), problems => [] }, __PACKAGE__;
+    my $self = bless { %$job, canon => Minim::Test::Canon->new(foreign => $job->{suite}->foreign, munge => $job->{flags}{munge} // {}), problems => [] }, __PACKAGE__;
     my %flags = %{ $job->{flags} };
     my %used;
     for my $output ($self->_outputs) {

@@ -18,6 +18,7 @@ my @ROWS = (
     ['asan',       'asan',     0,         '',     'use build-asan/minim; any report is a failure'],
     ['tap',        'tap',      0,         '',     'report in the Test Anything Protocol'],
     ['junit=s',    'junit',    undef,     'FILE', 'write a JUnit report as well'],
+    ['html=s',     'html',     undef,     'FILE', 'write a matrix of groups and MTAs; runs with the same FILE share it'],
     ['keep',       'keep',     0,         '',     'keep the work folders of passed tests too'],
     ['timeout=i',  'timeout',  60,        'S',    'seconds a test may take'],
     ['workdir=s',  'workdir',  undef,     'DIR',  'where work folders are made (default: under $TMPDIR)'],

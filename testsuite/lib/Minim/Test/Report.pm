@@ -1,10 +1,11 @@
 package Minim::Test::Report;
 
 # Tells the user: on the terminal, or in the Test Anything Protocol; and into a
-# JUnit file if wanted. The last line on the terminal is always the count.
+# JUnit file and a page for a browser if wanted. The last line on the terminal is always the count.
 
 use v5.36;
 use Minim::Test::File qw(spew);
+use Minim::Test::Html;
 
 sub new ($class, $opt, $total, $repeat) {
     my $self = bless { opt => $opt, outcomes => [], number => 0, repeat => $repeat }, $class;
@@ -55,9 +56,17 @@ sub counts ($self) {
 sub finish ($self) {
     my %count = $self->counts;
     $self->_junit if $self->{opt}{junit};
+    Minim::Test::Html::write_file($self->{opt}{html}, { mta => $self->_subject, outcomes => $self->{outcomes} }) if $self->{opt}{html};
     my $line = "$count{passed} passed, $count{failed} failed, $count{skipped} skipped\n";
     print $self->{opt}{tap} ? "# $line" : $line;
     return $count{failed} ? 1 : 0;
+}
+
+# What was tested, in few words.
+sub _subject ($self) {
+    my $opt = $self->{opt};
+    my @checked = map { $opt->{$_} ? " under $_" : () } qw(valgrind asan);
+    return join '', $opt->{mta} =~ s{.*/}{}r, @checked;
 }
 
 sub _xml ($text) {

@@ -8,8 +8,7 @@
  * connections, and freed by its owner. A link (session) moves its bytes by tls_pull() and
  * tls_push(), which block until the deadline. Errors come back in GnuTLS' words.
  *
- * GnuTLS' own view of stapled responses is not asked for, and its check of revocation lists is
- * replaced by a stricter one: a missing or outdated list counts, as it does with the other library.
+ * GnuTLS' own view of stapled responses is not asked for: tls_judge_staples() has them all.
  */
 #include "tls/gnutls_text.h"
 #include "tls/internal.h"
@@ -20,18 +19,12 @@
 #include <gnutls/pkcs11.h>
 #include <gnutls/x509.h>
 
-/* Most certificates of a chain that are looked at; what GnuTLS verifies by default. */
-enum { MAX_CHAIN = 16 };
-
 struct tls_context {
     struct pool *pool;
     gnutls_certificate_credentials_t cred;
-    gnutls_x509_trust_list_t trust; /* of cred */
+    struct gnutls_trust trust; /* its list belongs to cred */
     gnutls_priority_t priority;
     gnutls_dh_params_t dh;
-    gnutls_x509_crl_t *crls;
-    unsigned crl_count;
-    bool check_crls;
     bool tickets;
     gnutls_datum_t *alpn;
     unsigned alpn_count;
@@ -83,13 +76,6 @@ static struct str taken(struct pool *pool, gnutls_datum_t *d)
     gnutls_free(d->data);
     d->data = NULL;
     return s;
-}
-
-static struct str cert_der(struct pool *pool, gnutls_x509_crt_t c)
-{
-    gnutls_datum_t d = {NULL, 0};
-    gnutls_x509_crt_export2(c, GNUTLS_X509_FMT_DER, &d);
-    return str_taint(taken(pool, &d));
 }
 
 static struct tls_link *link_of(gnutls_session_t session)
@@ -180,10 +166,10 @@ static void gtls_context_free(struct tls_context **context)
     if (c->dh) {
         gnutls_dh_params_deinit(c->dh);
     }
-    for (unsigned i = 0; i < c->crl_count; i++) {
-        gnutls_x509_crl_deinit(c->crls[i]);
+    for (unsigned i = 0; i < c->trust.crl_count; i++) {
+        gnutls_x509_crl_deinit(c->trust.crls[i]);
     }
-    gnutls_free(c->crls);
+    gnutls_free(c->trust.crls);
     *context = NULL;
     pool_free(&pool);
 }
@@ -219,17 +205,17 @@ static int add_trust(struct tls_context *c, const struct tls_spec *spec, struct 
 {
     gnutls_datum_t cas = datum(spec->cas_pem);
     unsigned flags = spec->send_ca_names ? GNUTLS_TL_USE_IN_TLS : 0;
-    int r = gnutls_x509_trust_list_init(&c->trust, 0);
+    int r = gnutls_x509_trust_list_init(&c->trust.list, 0);
     if (r < 0) {
         return r;
     }
-    gnutls_certificate_set_trust_list(c->cred, c->trust, 0);
+    gnutls_certificate_set_trust_list(c->cred, c->trust.list, 0);
     if (spec->system_cas) {
-        r = gnutls_x509_trust_list_add_system_trust(c->trust, 0, 0);
+        r = gnutls_x509_trust_list_add_system_trust(c->trust.list, 0, 0);
     }
     if (r >= 0 && spec->cas_pem.len) {
-        r = gnutls_x509_trust_list_add_trust_mem(c->trust, &cas, NULL, GNUTLS_X509_FMT_PEM, flags,
-                                                 0);
+        r = gnutls_x509_trust_list_add_trust_mem(c->trust.list, &cas, NULL, GNUTLS_X509_FMT_PEM,
+                                                 flags, 0);
         if (r == 0 || r == GNUTLS_E_NO_CERTIFICATE_FOUND) {
             *error = STR("no certificate in the file");
             return GNUTLS_E_NO_CERTIFICATE_FOUND;
@@ -241,9 +227,10 @@ static int add_trust(struct tls_context *c, const struct tls_spec *spec, struct 
 static int add_crls(struct tls_context *c, struct str pem, struct str *error)
 {
     gnutls_datum_t d = datum(pem);
-    int r = gnutls_x509_crl_list_import2(&c->crls, &c->crl_count, &d, GNUTLS_X509_FMT_PEM, 0);
-    c->check_crls = true;
-    if (r == GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR || (r >= 0 && c->crl_count == 0)) {
+    int r = gnutls_x509_crl_list_import2(&c->trust.crls, &c->trust.crl_count, &d,
+                                         GNUTLS_X509_FMT_PEM, 0);
+    c->trust.check_crls = true;
+    if (r == GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR || (r >= 0 && c->trust.crl_count == 0)) {
         *error = STR("no CRL in the file");
         return GNUTLS_E_NO_CERTIFICATE_FOUND;
     }
@@ -493,214 +480,21 @@ static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, uns
 
 /* ---- the peer's chain ---- */
 
-/* A chain in the library's form. */
-struct chain {
-    gnutls_x509_crt_t sent[MAX_CHAIN];
-    unsigned n;
-    gnutls_x509_crt_t path[MAX_CHAIN + 1]; /* leaf to anchor */
-    unsigned path_n;
-    gnutls_x509_crt_t anchor; /* the path's last, if it is not of those sent */
-};
-
-static bool chain_import(struct chain *c, const gnutls_datum_t *raw, unsigned n)
-{
-    for (; c->n < n && c->n < MAX_CHAIN; c->n++) {
-        if (gnutls_x509_crt_init(&c->sent[c->n]) < 0) {
-            return false;
-        }
-        if (gnutls_x509_crt_import(c->sent[c->n], &raw[c->n], GNUTLS_X509_FMT_DER) < 0) {
-            gnutls_x509_crt_deinit(c->sent[c->n]);
-            return false;
-        }
-    }
-    return c->n == n;
-}
-
-static void chain_free(struct chain *c)
-{
-    for (unsigned i = 0; i < c->n; i++) {
-        gnutls_x509_crt_deinit(c->sent[i]);
-    }
-    if (c->anchor) {
-        gnutls_x509_crt_deinit(c->anchor);
-    }
-}
-
-/* From the leaf by names of issuers to the first one that is trusted; how GnuTLS went is not told. */
-static void chain_find_path(struct chain *c, gnutls_x509_trust_list_t trust)
-{
-    gnutls_x509_crt_t at = c->sent[0];
-    while (at && c->path_n < MAX_CHAIN) {
-        gnutls_x509_crt_t next = NULL;
-        c->path[c->path_n++] = at;
-        if (gnutls_x509_trust_list_get_issuer(trust, at, &c->anchor, GNUTLS_TL_GET_COPY) == 0) {
-            if (!gnutls_x509_crt_equals(c->anchor, at)) {
-                c->path[c->path_n++] = c->anchor;
-            }
-            return;
-        }
-        c->anchor = NULL;
-        for (unsigned i = 0; i < c->n && !next; i++) {
-            if (c->sent[i] != at && gnutls_x509_crt_check_issuer(at, c->sent[i])) {
-                next = c->sent[i];
-            }
-        }
-        at = next;
-    }
-}
-
-/* Does what was sent end in a certificate that signed itself? */
-static bool chain_is_self_signed(const struct chain *c)
-{
-    for (unsigned i = 0; i < c->n; i++) {
-        if (gnutls_x509_crt_check_issuer(c->sent[i], c->sent[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Which certificate of the path has run out, or is not valid yet; -1: none. */
-static int chain_untimely(const struct chain *c, bool expired)
-{
-    time_t now = time_now().tv_sec;
-    for (unsigned i = 0; i < c->path_n; i++) {
-        if (expired ? gnutls_x509_crt_get_expiration_time(c->path[i]) < now
-                    : gnutls_x509_crt_get_activation_time(c->path[i]) > now) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
-/* Each certificate below the anchor needs a good list of its issuer that does not name it. */
-static enum tls_verdict chain_revoked(const struct chain *c, const struct tls_context *context,
-                                      int *depth)
-{
-    for (unsigned i = 0; i + 1 < c->path_n; i++) {
-        gnutls_x509_crt_t issuer = c->path[i + 1];
-        bool covered = false;
-        *depth = (int)i;
-        for (unsigned k = 0; k < context->crl_count; k++) {
-            gnutls_x509_crl_t crl = context->crls[k];
-            unsigned status = 0;
-            if (!gnutls_x509_crl_check_issuer(crl, issuer) ||
-                gnutls_x509_crl_verify(crl, &issuer, 1, 0, &status) < 0 || status) {
-                continue;
-            }
-            covered = true;
-            if (gnutls_x509_crt_check_revocation(c->path[i], &crl, 1) == 1) {
-                return TLS_REVOKED;
-            }
-        }
-        if (!covered) {
-            return TLS_NO_CRL;
-        }
-    }
-    *depth = -1;
-    return TLS_TRUSTED;
-}
-
-/* The bits of GnuTLS' status, the weightiest first. */
-static const struct {
-    unsigned bit;
-    enum tls_verdict verdict;
-} verdicts[] = {
-    {GNUTLS_CERT_SIGNER_NOT_FOUND, TLS_UNKNOWN_ISSUER},
-    {GNUTLS_CERT_SIGNER_NOT_CA, TLS_BAD_PURPOSE},
-    {GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE, TLS_BAD_PURPOSE},
-    {GNUTLS_CERT_PURPOSE_MISMATCH, TLS_BAD_PURPOSE},
-    {GNUTLS_CERT_REVOKED, TLS_REVOKED},
-    {GNUTLS_CERT_SIGNATURE_FAILURE, TLS_BAD_SIGNATURE},
-    {GNUTLS_CERT_INSECURE_ALGORITHM, TLS_WEAK},
-    {GNUTLS_CERT_EXPIRED, TLS_EXPIRED},
-    {GNUTLS_CERT_NOT_ACTIVATED, TLS_NOT_YET_VALID},
-};
-
-static enum tls_verdict verdict_of(unsigned status)
-{
-    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
-        if (status & verdicts[i].bit) {
-            return verdicts[i].verdict;
-        }
-    }
-    return status ? TLS_UNTRUSTED : TLS_TRUSTED;
-}
-
-/* Fills verdict, depth, text and path from GnuTLS' status for the chain. */
-static void explain_status(struct tls_link *l, struct chain *c, gnutls_x509_trust_list_t trust,
-                           unsigned status, bool check_crls, struct tls_chain *out)
-{
-    gnutls_datum_t words = {NULL, 0};
-    out->verdict = verdict_of(status);
-    bool path = out->verdict == TLS_TRUSTED || out->verdict == TLS_EXPIRED ||
-                out->verdict == TLS_NOT_YET_VALID;
-    if (path) {
-        chain_find_path(c, trust);
-        out->depth =
-            out->verdict == TLS_TRUSTED ? -1 : chain_untimely(c, out->verdict == TLS_EXPIRED);
-    }
-    if (out->verdict == TLS_UNKNOWN_ISSUER && chain_is_self_signed(c)) {
-        out->verdict = TLS_SELF_SIGNED;
-    }
-    if (status &&
-        gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &words, 0) >= 0) {
-        out->text = str_trim(taken(tls_pool(l->t), &words));
-    }
-    int depth;
-    enum tls_verdict v = path && check_crls ? chain_revoked(c, l->context, &depth) : TLS_TRUSTED;
-    if (v != TLS_TRUSTED) {
-        out->verdict = v;
-        out->depth = depth;
-    }
-    for (unsigned i = 0; out->verdict == TLS_TRUSTED && i < c->path_n; i++) {
-        strvec_push(&out->path, cert_der(tls_pool(l->t), c->path[i]));
-    }
-}
-
-/* A list of these certificates alone; NULL if memory is short. */
-static gnutls_x509_trust_list_t list_of(const struct strvec *anchors)
-{
-    gnutls_x509_trust_list_t list;
-    if (gnutls_x509_trust_list_init(&list, 0) < 0) {
-        return NULL;
-    }
-    for (size_t i = 0; i < anchors->n; i++) {
-        gnutls_datum_t d = datum(anchors->v[i]);
-        gnutls_x509_trust_list_add_trust_mem(list, &d, NULL, GNUTLS_X509_FMT_DER, 0, 0);
-    }
-    return list;
-}
-
 /* The library's verdict on a chain that is not empty. */
-static void verify_chain(struct tls_link *l, const gnutls_datum_t *raw, unsigned n,
-                         struct tls_chain *out)
+static void verify_chain(struct tls_link *l, struct tls_chain *chain)
 {
+    struct pool *pool = tls_pool(l->t);
     const char *purpose = l->server ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER;
     gnutls_typed_vdata_st data = {GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)(uintptr_t)purpose,
                                   0};
-    struct strvec anchors = {.pool = tls_pool(l->t)};
-    struct chain c = {.n = 0};
+    struct strvec anchors = {.pool = pool};
+    if (!l->server && tls_anchors(l->t, &chain->sent, &anchors)) {
+        gnutls_chain_by_anchors(pool, &anchors, purpose, chain);
+        return;
+    }
     unsigned status = 0;
-    int r = GNUTLS_E_CERTIFICATE_ERROR;
-    bool only = !l->server && tls_anchors(l->t, &out->sent, &anchors);
-    gnutls_x509_trust_list_t trust = only ? list_of(&anchors) : l->context->trust;
-    if (trust && chain_import(&c, raw, n)) {
-        r = only ? gnutls_x509_trust_list_verify_crt2(trust, c.sent, c.n, &data, 1,
-                                                      GNUTLS_VERIFY_DISABLE_CRL_CHECKS, &status,
-                                                      NULL)
-                 : gnutls_certificate_verify_peers(l->session, &data, 1, &status);
-    }
-    if (r < 0) {
-        out->verdict = TLS_UNTRUSTED;
-        out->text = gtls_words(r);
-    } else {
-        explain_status(l, &c, trust, status, l->context->check_crls && !only, out);
-    }
-    chain_free(&c);
-    if (only && trust) {
-        gnutls_x509_trust_list_deinit(trust, 1);
-    }
+    int r = gnutls_certificate_verify_peers(l->session, &data, 1, &status);
+    gnutls_chain_verdict(pool, &l->context->trust, r, status, chain);
 }
 
 static int judge_staples(struct tls_link *l, unsigned chain_length)
@@ -730,7 +524,7 @@ static int on_verify(gnutls_session_t session)
         strvec_push(&chain.sent, view(&raw[i]));
     }
     if (chain.sent.n) {
-        verify_chain(l, raw, n, &chain);
+        verify_chain(l, &chain);
     } else {
         chain.verdict = TLS_NO_CERTIFICATE;
     }

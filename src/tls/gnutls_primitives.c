@@ -1,6 +1,11 @@
 /*
- * Primitives by GnuTLS for gnutls.c: signatures over data, and a certificate for a server that was
- * given none. Like gnutls.c this is mechanism: who may sign what is decided in ocsp.c.
+ * Primitives by GnuTLS for gnutls.c: chains of certificates, signatures over data, and a certificate
+ * for a server that was given none. Like gnutls.c this is mechanism: what a verdict means is decided
+ * in judge.c, who may sign what in ocsp.c.
+ *
+ * GnuTLS' check of revocation lists is replaced by a stricter one: a missing or outdated list
+ * counts, as it does with the other library. How GnuTLS went from leaf to anchor it does not tell,
+ * so the way is looked for again, every signature on it checked.
  *
  * Nothing is kept between calls; results are copies in the caller's pool.
  */
@@ -22,6 +27,245 @@ static struct str taken(struct pool *pool, gnutls_datum_t *d)
     struct str s = d->data ? str_dup(pool, str_n((const char *)d->data, d->size)) : STR_NONE;
     gnutls_free(d->data);
     return s;
+}
+
+static struct str cert_der(struct pool *pool, gnutls_x509_crt_t c)
+{
+    gnutls_datum_t d = {NULL, 0};
+    gnutls_x509_crt_export2(c, GNUTLS_X509_FMT_DER, &d);
+    return str_taint(taken(pool, &d));
+}
+
+/* ---- chains ---- */
+
+/* Most certificates of a chain that are looked at; what GnuTLS verifies by default. */
+enum { MAX_CHAIN = 16 };
+
+/* A chain in the library's form. */
+struct chain {
+    gnutls_x509_crt_t sent[MAX_CHAIN];
+    unsigned n;
+    gnutls_x509_crt_t path[MAX_CHAIN + 1]; /* leaf to anchor */
+    unsigned path_n;
+    gnutls_x509_crt_t anchor; /* the path's last, if it is not of those sent */
+};
+
+static bool chain_import(struct chain *c, const struct strvec *sent)
+{
+    for (; c->n < sent->n && c->n < MAX_CHAIN; c->n++) {
+        gnutls_datum_t der = datum(sent->v[c->n]);
+        if (gnutls_x509_crt_init(&c->sent[c->n]) < 0) {
+            return false;
+        }
+        if (gnutls_x509_crt_import(c->sent[c->n], &der, GNUTLS_X509_FMT_DER) < 0) {
+            gnutls_x509_crt_deinit(c->sent[c->n]);
+            return false;
+        }
+    }
+    return c->n == sent->n;
+}
+
+static void chain_free(struct chain *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        gnutls_x509_crt_deinit(c->sent[i]);
+    }
+    if (c->anchor) {
+        gnutls_x509_crt_deinit(c->anchor);
+    }
+}
+
+/* By name and by signature; dates are another matter. */
+static bool is_issuer(gnutls_x509_crt_t c, gnutls_x509_crt_t issuer)
+{
+    unsigned status = 0;
+    unsigned flags = GNUTLS_VERIFY_DISABLE_TIME_CHECKS | GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS;
+    return gnutls_x509_crt_check_issuer(c, issuer) &&
+           gnutls_x509_crt_verify(c, &issuer, 1, flags, &status) >= 0 && status == 0;
+}
+
+/* From the leaf to the first issuer that is trusted. */
+static void chain_find_path(struct chain *c, gnutls_x509_trust_list_t trust)
+{
+    gnutls_x509_crt_t at = c->sent[0];
+    while (at && c->path_n < MAX_CHAIN) {
+        gnutls_x509_crt_t next = NULL;
+        c->path[c->path_n++] = at;
+        if (gnutls_x509_trust_list_get_issuer(trust, at, &c->anchor, GNUTLS_TL_GET_COPY) == 0) {
+            if (!gnutls_x509_crt_equals(c->anchor, at)) {
+                c->path[c->path_n++] = c->anchor;
+            }
+            return;
+        }
+        c->anchor = NULL;
+        for (unsigned i = 0; i < c->n && !next; i++) {
+            if (c->sent[i] != at && is_issuer(at, c->sent[i])) {
+                next = c->sent[i];
+            }
+        }
+        at = next;
+    }
+}
+
+/* Does what was sent end in a certificate that signed itself? */
+static bool chain_is_self_signed(const struct chain *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        if (gnutls_x509_crt_check_issuer(c->sent[i], c->sent[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Which certificate of the path has run out, or is not valid yet; -1: none. */
+static int chain_untimely(const struct chain *c, bool expired)
+{
+    time_t now = time_now().tv_sec;
+    for (unsigned i = 0; i < c->path_n; i++) {
+        if (expired ? gnutls_x509_crt_get_expiration_time(c->path[i]) < now
+                    : gnutls_x509_crt_get_activation_time(c->path[i]) > now) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* Each certificate below the anchor needs a good list of its issuer that does not name it. */
+static enum tls_verdict chain_revoked(const struct chain *c, const struct gnutls_trust *trust,
+                                      int *depth)
+{
+    for (unsigned i = 0; i + 1 < c->path_n; i++) {
+        gnutls_x509_crt_t issuer = c->path[i + 1];
+        bool covered = false;
+        *depth = (int)i;
+        for (unsigned k = 0; k < trust->crl_count; k++) {
+            gnutls_x509_crl_t crl = trust->crls[k];
+            unsigned status = 0;
+            if (!gnutls_x509_crl_check_issuer(crl, issuer) ||
+                gnutls_x509_crl_verify(crl, &issuer, 1, 0, &status) < 0 || status) {
+                continue;
+            }
+            covered = true;
+            if (gnutls_x509_crt_check_revocation(c->path[i], &crl, 1) == 1) {
+                return TLS_REVOKED;
+            }
+        }
+        if (!covered) {
+            return TLS_NO_CRL;
+        }
+    }
+    *depth = -1;
+    return TLS_TRUSTED;
+}
+
+/* The bits of GnuTLS' status, the weightiest first. */
+static const struct {
+    unsigned bit;
+    enum tls_verdict verdict;
+} verdicts[] = {
+    {GNUTLS_CERT_SIGNER_NOT_FOUND, TLS_UNKNOWN_ISSUER},
+    {GNUTLS_CERT_SIGNER_NOT_CA, TLS_BAD_PURPOSE},
+    {GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE, TLS_BAD_PURPOSE},
+    {GNUTLS_CERT_PURPOSE_MISMATCH, TLS_BAD_PURPOSE},
+    {GNUTLS_CERT_REVOKED, TLS_REVOKED},
+    {GNUTLS_CERT_SIGNATURE_FAILURE, TLS_BAD_SIGNATURE},
+    {GNUTLS_CERT_INSECURE_ALGORITHM, TLS_WEAK},
+    {GNUTLS_CERT_EXPIRED, TLS_EXPIRED},
+    {GNUTLS_CERT_NOT_ACTIVATED, TLS_NOT_YET_VALID},
+};
+
+static enum tls_verdict verdict_of(unsigned status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+        if (status & verdicts[i].bit) {
+            return verdicts[i].verdict;
+        }
+    }
+    return status ? TLS_UNTRUSTED : TLS_TRUSTED;
+}
+
+static void add_words(struct pool *pool, unsigned status, struct tls_chain *out)
+{
+    gnutls_datum_t words = {NULL, 0};
+    if (status &&
+        gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &words, 0) >= 0) {
+        out->text = str_trim(taken(pool, &words));
+    }
+}
+
+/* Fills verdict, depth and path from GnuTLS' status for the chain. */
+static void explain_status(struct pool *pool, struct chain *c, const struct gnutls_trust *trust,
+                           unsigned status, struct tls_chain *out)
+{
+    enum tls_verdict v = verdict_of(status);
+    out->verdict = v;
+    if (v == TLS_UNKNOWN_ISSUER && chain_is_self_signed(c)) {
+        out->verdict = TLS_SELF_SIGNED;
+    }
+    if (v != TLS_TRUSTED && v != TLS_EXPIRED && v != TLS_NOT_YET_VALID) {
+        return;
+    }
+    int depth = -1;
+    chain_find_path(c, trust->list);
+    v = trust->check_crls ? chain_revoked(c, trust, &depth) : TLS_TRUSTED;
+    if (v != TLS_TRUSTED) {
+        out->verdict = v;
+        out->depth = depth;
+    } else if (out->verdict != TLS_TRUSTED) {
+        out->depth = chain_untimely(c, out->verdict == TLS_EXPIRED);
+    }
+    for (unsigned i = 0; out->verdict == TLS_TRUSTED && i < c->path_n; i++) {
+        strvec_push(&out->path, cert_der(pool, c->path[i]));
+    }
+}
+
+void gnutls_chain_verdict(struct pool *pool, const struct gnutls_trust *trust, int result,
+                          unsigned status, struct tls_chain *out)
+{
+    struct chain c = {.n = 0};
+    if (result >= 0 && chain_import(&c, &out->sent)) {
+        add_words(pool, status, out);
+        explain_status(pool, &c, trust, status, out);
+    } else {
+        out->verdict = TLS_UNTRUSTED;
+        out->text = str_c(gnutls_strerror(result < 0 ? result : GNUTLS_E_CERTIFICATE_ERROR));
+    }
+    chain_free(&c);
+}
+
+/* A list of these certificates alone; NULL if memory is short. */
+static gnutls_x509_trust_list_t list_of(const struct strvec *anchors)
+{
+    gnutls_x509_trust_list_t list;
+    if (gnutls_x509_trust_list_init(&list, 0) < 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < anchors->n; i++) {
+        gnutls_datum_t d = datum(anchors->v[i]);
+        gnutls_x509_trust_list_add_trust_mem(list, &d, NULL, GNUTLS_X509_FMT_DER, 0, 0);
+    }
+    return list;
+}
+
+void gnutls_chain_by_anchors(struct pool *pool, const struct strvec *anchors, const char *purpose,
+                             struct tls_chain *out)
+{
+    gnutls_typed_vdata_st data = {GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)(uintptr_t)purpose,
+                                  0};
+    struct gnutls_trust trust = {.list = list_of(anchors)};
+    struct chain c = {.n = 0};
+    unsigned status = 0;
+    int r = GNUTLS_E_CERTIFICATE_ERROR;
+    if (trust.list && chain_import(&c, &out->sent)) {
+        r = gnutls_x509_trust_list_verify_crt2(trust.list, c.sent, c.n, &data, 1,
+                                               GNUTLS_VERIFY_DISABLE_CRL_CHECKS, &status, NULL);
+    }
+    chain_free(&c);
+    gnutls_chain_verdict(pool, &trust, r, status, out);
+    if (trust.list) {
+        gnutls_x509_trust_list_deinit(trust.list, 1);
+    }
 }
 
 /* ---- a certificate of one's own ---- */

@@ -39,6 +39,25 @@ struct str gnutls_text_pack(struct pool *pool, struct str cipher, struct str dat
 /* The reverse, as views; false if it was not made by gnutls_text_pack(). */
 bool gnutls_text_unpack(struct str packed, struct str *cipher, struct str *data);
 
+/* What chains are measured by. GnuTLS' types go by their structs: its headers are for two files. */
+struct gnutls_trust {
+    struct gnutls_x509_trust_list_st *list;
+    struct gnutls_x509_crl_int **crls;
+    unsigned crl_count;
+    bool check_crls; /* though there may be none */
+};
+
+/*
+ * Fills verdict, depth, text and path of a chain from what GnuTLS said of it: its result (an error
+ * if negative) and its bits.
+ */
+void gnutls_chain_verdict(struct pool *pool, const struct gnutls_trust *trust, int result,
+                          unsigned status, struct tls_chain *out);
+
+/* The same for a chain that has to end in one of these certificates (DER). */
+void gnutls_chain_by_anchors(struct pool *pool, const struct strvec *anchors, const char *purpose,
+                             struct tls_chain *out);
+
 /* As self_sign and verify_signature of struct tls_backend. */
 bool gnutls_self_sign(struct pool *pool, struct str name, struct str *cert_pem, struct str *key_pem,
                       struct str *error);

@@ -149,6 +149,7 @@ sub _expect ($self, $line) {
     my ($optional, $wanted) = $line =~ /^\?\?\?(\??) (.*)$/s;
     while (1) {
         my $got = $self->_read_line;
+        return if $optional && !defined $got;
         _fail('eof', "Unexpected EOF read\n") unless defined $got;
         my $fits = substr($got, 0, length $wanted) eq $wanted;
         if ($optional && !$fits) {

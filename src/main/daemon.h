@@ -53,7 +53,7 @@ struct str listeners_text(struct pool *pool, const struct listeners *l);
 
 /* ---- scoreboard (board.c) ---- */
 
-enum job { JOB_NONE, JOB_RECEPTION, JOB_DELIVERY, JOB_QUEUE_RUN, JOB_COUNT };
+enum job { JOB_NONE, JOB_RECEPTION, JOB_DELIVERY, JOB_QUEUE_RUN, JOB_REFRESH, JOB_COUNT };
 
 /* One process. The supervisor writes all but the last two, the process writes those. */
 struct slot {
@@ -115,6 +115,10 @@ void worker_reception(const struct worker *w);
 
 /* Delivers messages that it is told of; returns when told to end. */
 void worker_delivery(const struct worker *w);
+
+/* True if the configuration wants OCSP proofs kept fresh; keeps them so until told to end. */
+bool refresh_wanted(const struct config *conf);
+void worker_refresh(const struct worker *w);
 
 /* An option of a room that shows its rows only: the field's address, or NULL. */
 const void *option_field(const struct config *conf, const char *name);

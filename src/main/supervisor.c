@@ -154,6 +154,7 @@ static void child_main(struct supervisor *s, struct slot *slot, bool surplus)
     switch (slot->job) {
     case JOB_RECEPTION: worker_reception(&w); break;
     case JOB_DELIVERY: worker_delivery(&w); break;
+    case JOB_REFRESH: worker_refresh(&w); break;
     default: queue_run(s->conf, &s->c->run);
     }
     child_end(0);
@@ -184,6 +185,7 @@ static const char *const job_names[JOB_COUNT] = {
     [JOB_RECEPTION] = "reception worker",
     [JOB_DELIVERY] = "delivery worker",
     [JOB_QUEUE_RUN] = "queue runner",
+    [JOB_REFRESH] = "OCSP refresher",
 };
 
 static void child_ended(struct supervisor *s, pid_t pid, int status)
@@ -255,6 +257,9 @@ static void fill_pools(struct supervisor *s)
     if (s->pool >= 0) {
         fill(s, JOB_DELIVERY);
     }
+    if (refresh_wanted(s->conf) && board_count(s->board, JOB_REFRESH, s->generation, false) == 0) {
+        start_child(s, JOB_REFRESH, false);
+    }
 }
 
 /* Sends the signal to processes of a job whose generation is below the given one. */
@@ -273,6 +278,7 @@ static void retire_old(const struct supervisor *s)
 {
     order(s, JOB_RECEPTION, s->generation, SIGHUP);
     order(s, JOB_DELIVERY, s->generation, SIGTERM);
+    order(s, JOB_REFRESH, s->generation, SIGTERM);
 }
 
 static int old_workers(const struct supervisor *s)
@@ -506,6 +512,7 @@ static bool go_on_stopping(const struct supervisor *s)
     int delivery = board_count(s->board, JOB_DELIVERY, 0, false);
     order(s, JOB_RECEPTION, UINT32_MAX, SIGTERM);
     order(s, JOB_QUEUE_RUN, UINT32_MAX, SIGTERM);
+    order(s, JOB_REFRESH, UINT32_MAX, SIGTERM);
     bool over = time_monotonic_ms() >= s->stop_until;
     if (reception == 0 || over) {
         order(s, JOB_DELIVERY, UINT32_MAX, SIGTERM);

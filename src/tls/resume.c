@@ -48,6 +48,7 @@ static void random_bytes(unsigned char *p, size_t n)
 void tls_tickets_prepare(void)
 {
     pthread_mutexattr_t shared;
+    tls_once_prepare();
     if (ring) {
         return;
     }

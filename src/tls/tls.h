@@ -20,6 +20,7 @@ extern const struct module tls_module;
 struct tls_settings {
     struct etext backend; /* openssl or gnutls; what the program has if unset */
     struct etext advertise_hosts, certificate, privatekey, ocsp_file, verify_certificates, crl;
+    struct etext ocsp_refresh, ocsp_responder;
     struct etext require_ciphers, dhparam, eccurve, alpn;
     struct etext verify_hosts, try_verify_hosts, resumption_hosts;
     struct etext on_connect_ports; /* a list of numbers */
@@ -187,6 +188,25 @@ void tls_log(struct buf *b, const struct tls_facts *facts);
 
 /* The lines of -bV about the libraries, each ending in a newline. */
 void tls_versions(struct buf *b);
+
+/* ---- proofs kept fresh: tls_ocsp_refresh ---- */
+
+/* Options, expanded, and who may be asked. They must live as long as what is made of them. */
+struct tls_refresh_what {
+    struct str certificate, ocsp_file; /* the lists */
+    struct str responder;              /* a URL; unset: those in the certificates */
+    bool (*allowed)(void *closure, struct str host);
+    void *closure;
+};
+
+struct tls_refresh;
+
+/* The proofs of the lists and what is known of them, in the pool. */
+struct tls_refresh *tls_refresh_new(struct pool *pool, const struct config *conf,
+                                    const struct tls_refresh_what *what);
+
+/* Fetches what is due, and logs what has changed. Seconds until the next time it is wanted. */
+int tls_refresh_step(struct tls_refresh *r);
 
 /* ---- DANE (RFC 6698, 7671, 7672) ---- */
 

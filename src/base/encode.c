@@ -162,13 +162,13 @@ bool xtext_decode(struct pool *pool, struct str s, struct str *out)
 static bool needs_escape(char c, bool eight_bit)
 {
     unsigned char u = (unsigned char)c;
-    return u < 32 || u == 127 || (eight_bit && u > 127);
+    return (u < 32 && u != '\t') || u == 127 || (eight_bit && u > 127);
 }
 
 /* One escaped byte into q; returns its length. */
 static size_t put_escape(char *q, char c)
 {
-    static const char from[] = "\n\r\t\\\b\f\v", to[] = "nrt\\bfv";
+    static const char from[] = "\n\r\b\f\v", to[] = "nrbfv";
     const char *at = c ? strchr(from, c) : NULL;
     unsigned char u = (unsigned char)c;
     q[0] = '\\';

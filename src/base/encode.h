@@ -29,8 +29,8 @@ struct str xtext_encode(struct pool *pool, struct str s);
 bool xtext_decode(struct pool *pool, struct str s, struct str *out);
 
 /*
- * Control characters made visible, as in log lines: \n \r \t \\ by letter, others as \ooo in octal.
- * eight_bit also escapes bytes above 127. Returns s itself if nothing needs it.
+ * Control characters made visible, as in log lines: \n \r \b \f \v by letter, others as \ooo in octal;
+ * tabs stay. eight_bit also escapes bytes above 127. Returns s itself if nothing needs it.
  */
 struct str str_printable(struct pool *pool, struct str s, bool eight_bit);
 

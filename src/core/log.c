@@ -34,7 +34,8 @@ static struct {
     bool ready, to_file, to_syslog;
     bool timezone, reject_log, syslog_time, syslog_dup;
     uint64_t selectors;
-    struct str path; /* with %s, %D, %M */
+    struct str path;   /* with %s, %D, %M */
+    uint32_t uid, gid; /* whose the files are, if root makes them */
     struct {
         int fd;
         ino_t ino;
@@ -150,6 +151,8 @@ void log_setup(const struct config *conf)
     state.reject_log = s->write_rejectlog;
     state.syslog_time = s->syslog_timestamp;
     state.syslog_dup = s->syslog_duplication;
+    state.uid = priv_work_uid(conf);
+    state.gid = priv_work_gid(conf);
     take_path(conf, str_unset(conf->log_path) ? s->log_file_path.text : conf->log_path);
     if (state.to_syslog) {
         openlog(str_cstr(state.pool, s->syslog_processname), s->syslog_pid ? LOG_PID : 0,
@@ -196,15 +199,44 @@ static void close_file(int which)
     }
 }
 
+/* What root makes belongs to those who will write to it. */
+static void give_away(int fd)
+{
+    struct stat st;
+    if (geteuid() == 0 && state.uid != 0 && fstat(fd, &st) == 0 && st.st_uid == 0 &&
+        fchown(fd, state.uid, state.gid) < 0) {
+        fprintf(stderr, "minim: cannot give a log to exim_user: %s\n", strerror(errno));
+    }
+}
+
+/* Makes the folder of a log; false if that fails. */
+static bool make_folder(struct str path)
+{
+    if (mkdir_parents(path, 0750) < 0) {
+        return false;
+    }
+    int fd = file_open(path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd >= 0) {
+        give_away(fd);
+        close(fd);
+    }
+    return true;
+}
+
 static int open_file(struct str name)
 {
-    int flags = O_WRONLY | O_APPEND | O_CREAT;
-    int fd = file_open(name, flags, 0640);
-    if (fd < 0 && errno == ENOENT) {
-        ptrdiff_t slash = str_rchr(name, '/');
-        if (slash > 0 && mkdir_parents(str_sub(name, 0, (size_t)slash), 0750) == 0) {
-            fd = file_open(name, flags, 0640);
-        }
+    int flags = O_WRONLY | O_APPEND;
+    int fd = file_open(name, flags, 0);
+    if (fd >= 0 || errno != ENOENT) {
+        return fd;
+    }
+    ptrdiff_t slash = str_rchr(name, '/');
+    fd = file_open(name, flags | O_CREAT, 0640);
+    if (fd < 0 && errno == ENOENT && slash > 0 && make_folder(str_sub(name, 0, (size_t)slash))) {
+        fd = file_open(name, flags | O_CREAT, 0640);
+    }
+    if (fd >= 0) {
+        give_away(fd);
     }
     return fd;
 }
@@ -258,34 +290,6 @@ static void put_line(struct pool *pool, int which, time_t now, struct str line, 
     }
 }
 
-/* Control characters as escapes: a line stays a line. */
-static struct str one_line(struct pool *pool, struct str s)
-{
-    static const char controls[] = "\n\r\t";
-    struct buf b;
-    uint32_t i = 0;
-    while (i < s.len && (unsigned char)s.p[i] >= 32 && s.p[i] != 127) {
-        i++;
-    }
-    if (i == s.len) {
-        return s;
-    }
-    buf_init(&b, pool, (size_t)s.len * 4 + 1);
-    for (i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        const char *at = c ? strchr(controls, c) : NULL;
-        if (at) {
-            buf_addc(&b, '\\');
-            buf_addc(&b, "nrt"[at - controls]);
-        } else if (c < 32 || c == 127) {
-            buf_addf(&b, "\\%03o", c);
-        } else {
-            buf_addc(&b, (char)c);
-        }
-    }
-    return buf_str(&b);
-}
-
 /* A line on standard error. */
 static void show(unsigned where, struct str line, struct str plain)
 {
@@ -306,7 +310,7 @@ static void emit(unsigned where, struct str text, struct str body)
 {
     struct pool *pool = pool_new("log line");
     struct timespec now = time_now();
-    struct str plain = one_line(pool, text);
+    struct str plain = str_printable(pool, text, false); /* a line stays a line */
     struct str pid = log_wants(LS_pid) ? str_fmt(pool, " [%ld]", (long)getpid()) : STR("");
     struct str date = time_log(pool, now, log_wants(LS_millisec), state.timezone, false);
     struct str line = STR_CAT(pool, date, pid, STR(" "), plain, STR("\n"));

@@ -35,23 +35,9 @@ OPERATOR(strlen)
     return true;
 }
 
-/* Control characters and, in logs' manner, bytes above 127 as escapes; tabs and backslashes stay. */
 OPERATOR(escape)
 {
-    bool top = core_settings(x->conf)->print_topbitchars;
-    struct buf b;
-    buf_init(&b, x->pool, (size_t)s.len * 4 + 1);
-    for (uint32_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c == '\n' || c == '\r') {
-            buf_addz(&b, c == '\n' ? "\\n" : "\\r");
-        } else if (c == '\t' || (c >= 32 && c < 127) || (c > 127 && top)) {
-            buf_addc(&b, (char)c);
-        } else {
-            buf_addf(&b, "\\%03o", c);
-        }
-    }
-    *out = with_taint(buf_str(&b), s);
+    *out = str_printable(x->pool, s, !core_settings(x->conf)->print_topbitchars);
     return true;
 }
 
@@ -61,7 +47,7 @@ OPERATOR(escape8bit)
     buf_init(&b, x->pool, (size_t)s.len * 4 + 1);
     for (uint32_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c < 128 && c != '\\') {
+        if (c < 127 && c != '\\') {
             buf_addc(&b, (char)c);
         } else {
             buf_addf(&b, "\\%03o", c);

@@ -3,6 +3,7 @@
  * phases, the notes kept for a message, the words that name a session's host in log lines.
  * Notes live in the pool of the session or message they belong to; nothing here fails.
  */
+#include "acl/callout.h"
 #include "acl/internal.h"
 
 static const struct {
@@ -78,6 +79,12 @@ const struct acl_settings *acl_settings(const struct config *conf)
     return conf->settings[ROOM_ACL];
 }
 
+static const struct hint_kind acl_hints[] = {
+    {"callout", callout_hint_show, callout_hint_last},
+    {"ratelimit", ratelimit_hint_show, ratelimit_hint_last},
+    {0},
+};
+
 const struct module acl_module = {
     .name = "acl",
     .room = ROOM_ACL,
@@ -87,4 +94,5 @@ const struct module acl_module = {
     .items = acl_items,
     .conditions = acl_expand_conditions,
     .acl_conditions = acl_conditions,
+    .hints = acl_hints,
 };

@@ -26,6 +26,10 @@ struct callout_known {
 bool callout_cached(struct ectx *x, struct address *a, bool is_sender, const struct callout *c,
                     struct str mailfrom, struct callout_known *known, enum verify_result *rc);
 
+/* A record of the cache for struct hint_kind. */
+struct str callout_hint_show(struct pool *pool, struct str key, struct str data);
+int64_t callout_hint_last(struct str data);
+
 /* Stores what a callout found out. */
 void callout_remember(struct ectx *x, const struct address *a, const struct callout *c,
                       struct str mailfrom, const struct callout_known *known);

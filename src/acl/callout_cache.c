@@ -15,15 +15,20 @@ struct domain_record {
     int result, random, postmaster;
 };
 
+static bool read_domain(struct pool *pool, struct str data, struct domain_record *r)
+{
+    *r = (struct domain_record){0};
+    return sscanf(str_cstr(pool, data), "%" SCNd64 " %d %" SCNd64 " %d %" SCNd64 " %d", &r->when,
+                  &r->result, &r->random_when, &r->random, &r->postmaster_when,
+                  &r->postmaster) == 6;
+}
+
 static bool get_domain(struct hints *db, struct pool *pool, struct str domain,
                        struct domain_record *r)
 {
     struct str data;
     *r = (struct domain_record){0};
-    return hints_get(db, pool, domain, &data) &&
-           sscanf(str_cstr(pool, data), "%" SCNd64 " %d %" SCNd64 " %d %" SCNd64 " %d", &r->when,
-                  &r->result, &r->random_when, &r->random, &r->postmaster_when,
-                  &r->postmaster) == 6;
+    return hints_get(db, pool, domain, &data) && read_domain(pool, data, r);
 }
 
 static struct str address_key(struct pool *pool, const struct address *a, struct str mailfrom)
@@ -140,4 +145,63 @@ void callout_remember(struct ectx *x, const struct address *a, const struct call
         hints_put(db, address_key(x->pool, a, mailfrom),
                   str_fmt(x->pool, "%" PRId64 " %d", now, k->address));
     }
+}
+
+/* ---- for those who list the cache ---- */
+
+static const char *fact_word(int fact)
+{
+    static const char *const words[] = {
+        [CALLOUT_UNKNOWN] = "unknown", [CALLOUT_YES] = "yes",
+        [CALLOUT_NO] = "no",           [CALLOUT_ACCEPTS] = "accept",
+        [CALLOUT_REJECTS] = "reject",  [CALLOUT_REJECTS_NULL] = "reject_mfnull",
+    };
+    return fact >= 0 && (size_t)fact < ARRAY_LEN(words) ? words[fact] : "unknown";
+}
+
+static struct str when_text(struct pool *pool, int64_t when)
+{
+    return time_strftime(pool, "%d-%b-%Y %H:%M:%S", (time_t)when, false);
+}
+
+struct str callout_hint_show(struct pool *pool, struct str key, struct str data)
+{
+    struct domain_record r;
+    struct buf b;
+    int64_t when;
+    int fact;
+    if (str_chr(key, '@') >= 0) {
+        if (sscanf(str_cstr(pool, data), "%" SCNd64 " %d", &when, &fact) != 2) {
+            return STR_NONE;
+        }
+        return str_fmt(pool, "%.*s %.*s callout=%s\n", STR_ARG(when_text(pool, when)), STR_ARG(key),
+                       fact == CALLOUT_NO ? "reject" : "accept");
+    }
+    if (!read_domain(pool, data, &r)) {
+        return STR_NONE;
+    }
+    buf_init(&b, pool, 1024 + key.len);
+    buf_addf(&b, "%.*s %.*s callout=%s", STR_ARG(when_text(pool, r.when)), STR_ARG(key),
+             fact_word(r.result));
+    if (r.postmaster_when) {
+        buf_addf(&b, " postmaster=%s (%.*s)", r.postmaster == CALLOUT_NO ? "reject" : "accept",
+                 STR_ARG(when_text(pool, r.postmaster_when)));
+    }
+    if (r.random_when) {
+        buf_addf(&b, " random=%s (%.*s)", r.random == CALLOUT_NO ? "reject" : "accept",
+                 STR_ARG(when_text(pool, r.random_when)));
+    }
+    buf_addc(&b, '\n');
+    return buf_str(&b);
+}
+
+int64_t callout_hint_last(struct str data)
+{
+    int64_t last = 0, n;
+    struct str word;
+    /* times stand at the even places */
+    for (int i = 0; str_next(&data, ' ', &word); i++) {
+        last = i % 2 == 0 && str_to_i64(word, &n) && n > last ? n : last;
+    }
+    return last;
 }

@@ -138,6 +138,10 @@ bool acl_control_check(struct opt_reader *r, struct str text);
 bool acl_verify_check(struct opt_reader *r, struct str text);
 bool acl_ratelimit_check(struct opt_reader *r, struct str text);
 
+/* A record of the ratelimit database for struct hint_kind. */
+struct str ratelimit_hint_show(struct pool *pool, struct str key, struct str data);
+int64_t ratelimit_hint_last(struct str data);
+
 /* ---- verification ---- */
 
 /* Parameters of a callout, from "30s,defer_ok,…"; times in seconds. */

@@ -361,3 +361,27 @@ enum acl_test acl_ratelimit(struct acl_job *j, const struct acl_line *line, stru
     }
     return u.over ? TEST_OK : TEST_FAIL;
 }
+
+/* ---- for those who list the database ---- */
+
+struct str ratelimit_hint_show(struct pool *pool, struct str key, struct str data)
+{
+    struct record rec;
+    if (data.len < sizeof rec) {
+        return STR_NONE;
+    }
+    memcpy(&rec, data.p, sizeof rec);
+    struct str when = time_strftime(pool, "%d-%b-%Y %H:%M:%S", (time_t)rec.when, false);
+    return str_fmt(pool, "%.*s.%06d rate: %10.3f key: %.*s\n", STR_ARG(when),
+                   (int)((rec.when - (double)(time_t)rec.when) * 1e6), rec.rate, STR_ARG(key));
+}
+
+int64_t ratelimit_hint_last(struct str data)
+{
+    struct record rec;
+    if (data.len < sizeof rec) {
+        return 0;
+    }
+    memcpy(&rec, data.p, sizeof rec);
+    return (int64_t)rec.when;
+}

@@ -13,6 +13,7 @@ struct expand_item;      /* ${name {...}...}  expand/expand.h */
 struct expand_operator;  /* ${name:...}       expand/expand.h */
 struct expand_condition; /* ${if name ...}    expand/expand.h */
 struct lookup_driver;    /* lookup/lookup.h */
+struct hint_kind;        /* lookup/lookup.h: what its hints databases hold */
 struct router_driver;    /* route/route.h */
 struct transport_driver; /* transport/transport.h */
 struct auth_driver;      /* auth/auth.h */
@@ -32,6 +33,7 @@ struct module {
     const struct transport_driver *const *transports;
     const struct auth_driver *const *auths;
     const struct acl_condition *acl_conditions;
+    const struct hint_kind *hints;
     const char *const *features; /* words of -bV "Support for:" */
     /* After all options are read: checks and derived settings. False after r->error. May be NULL. */
     bool (*finish)(struct config *conf, struct opt_reader *r);

@@ -119,6 +119,15 @@ void hints_each(struct hints *h, struct pool *pool,
 bool hints_update(struct hints *h, struct pool *pool, struct str key,
                   struct str (*f)(void *closure, struct pool *pool, struct str old), void *closure);
 
+/* A hints database, for those who list and tidy it: one row beside the code that writes it. */
+struct hint_kind {
+    const char *name; /* NULL ends a table */
+    /* The record as lines for an administrator, without secrets, each ending in a newline. */
+    struct str (*show)(struct pool *pool, struct str key, struct str data);
+    /* When the record was last written or touched; 0 for one that cannot be read. */
+    int64_t (*last)(struct str data);
+};
+
 /* Closes what this process has opened; handles are void afterwards. */
 void hints_close_all(void);
 

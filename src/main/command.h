@@ -19,6 +19,8 @@ enum action {
     ACT_RETRY,        /* -brt */
     ACT_ALIASES,      /* -bi */
     ACT_LOG_LINE,     /* -z */
+    ACT_HINTS,        /* --hints */
+    ACT_TIDY,         /* --tidy */
     ACT_REFERENCE,    /* --reference */
     ACT_HELP,         /* --help */
     ACT_COUNT
@@ -75,6 +77,8 @@ void test_context(struct ectx *x, const struct config *conf, struct pool *pool);
 /* What each action does; the exit status. */
 int run_daemon(struct command *c, const struct config *conf);
 int run_expand(struct command *c, const struct config *conf);
+int run_hints(struct command *c, const struct config *conf);
+int run_tidy(struct command *c, const struct config *conf);
 int run_print(struct command *c, const struct config *conf);
 int run_version(struct command *c, const struct config *conf);
 

@@ -223,6 +223,8 @@ static const struct {
     [ACT_RETRY] = {run_retry, NO_ROOT},
     [ACT_ALIASES] = {run_aliases, ROOT},
     [ACT_LOG_LINE] = {run_log_line, NO_ROOT},
+    [ACT_HINTS] = {run_hints, NO_ROOT},
+    [ACT_TIDY] = {run_tidy, NO_ROOT},
     [ACT_REFERENCE] = {run_reference, NO_ROOT},
     [ACT_HELP] = {run_help, NO_ROOT},
 };

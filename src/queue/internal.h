@@ -241,6 +241,7 @@ int64_t retry_ultimate(const struct retry_rule *rule);
 /* A record as text for the database, and back; false if it is not one. */
 struct str retry_encode(struct pool *pool, const struct retry_record *r);
 bool retry_decode(struct str text, struct retry_record *r);
+extern const struct hint_kind retry_hints[];
 
 /* ---- retry state (retry.c) ---- */
 

@@ -370,3 +370,29 @@ bool retry_decode(struct str text, struct retry_record *r)
                                .text = text};
     return n[0] == 1;
 }
+
+static struct str show_time(struct pool *pool, int64_t when)
+{
+    return time_strftime(pool, "%d-%b-%Y %H:%M:%S", (time_t)when, false);
+}
+
+/* Two lines, as exim_dumpdb writes them. */
+static struct str show_hint(struct pool *pool, struct str key, struct str data)
+{
+    struct retry_record r;
+    if (!retry_decode(data, &r)) {
+        return STR_NONE;
+    }
+    return str_fmt(pool, "  %.*s %d %d %.*s\n%.*s  %.*s  %.*s%s\n", STR_ARG(key), r.basic_errno,
+                   r.more_errno, STR_ARG(r.text), STR_ARG(show_time(pool, r.first)),
+                   STR_ARG(show_time(pool, r.last)), STR_ARG(show_time(pool, r.next)),
+                   r.expired ? " *" : "");
+}
+
+static int64_t last_hint(struct str data)
+{
+    struct retry_record r;
+    return retry_decode(data, &r) ? r.last : 0;
+}
+
+const struct hint_kind retry_hints[] = {{"retry", show_hint, last_hint}, {0}};

@@ -356,6 +356,9 @@ bool receive_make_received(struct receiver *r, struct str *text);
 /* " A=mechanism:id" of log lines; nothing if the client was not authenticated. */
 void session_log_auth(struct buf *b, const struct session *s);
 
+/* The hints databases of this room. */
+extern const struct hint_kind smtp_in_hints[];
+
 /* The "<=" line. */
 void receive_log(struct receiver *r);
 

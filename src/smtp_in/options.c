@@ -220,4 +220,5 @@ const struct module smtp_in_module = {
     .settings_size = sizeof(struct smtp_in_settings),
     .options = smtp_in_options,
     .variables = smtp_in_variables,
+    .hints = smtp_in_hints,
 };

@@ -277,3 +277,24 @@ enum conv_end cmd_etrn(struct conv *c, const struct smtp_line *l)
     }
     return GO_ON;
 }
+
+/* ---- for those who list the database of what is being done ---- */
+
+static struct str show_hint(struct pool *pool, struct str key, struct str data)
+{
+    int64_t when;
+    if (!str_to_i64(data, &when)) {
+        return STR_NONE;
+    }
+    return str_fmt(pool, "%.*s %.*s\n",
+                   STR_ARG(time_strftime(pool, "%d-%b-%Y %H:%M:%S", (time_t)when, false)),
+                   STR_ARG(key));
+}
+
+static int64_t last_hint(struct str data)
+{
+    int64_t when;
+    return str_to_i64(data, &when) ? when : 0;
+}
+
+const struct hint_kind smtp_in_hints[] = {{"misc", show_hint, last_hint}, {0}};

@@ -9,6 +9,7 @@ use Time::HiRes qw(sleep);
 use Minim::Test::Canon;
 use Minim::Test::Client;
 use Minim::Test::File qw(slurp spew append);
+use Minim::Test::Hints;
 use Minim::Test::Process qw(spawn await alive);
 use Minim::Test::Script;
 use Minim::Test::Server;
@@ -80,10 +81,18 @@ sub _shell ($run, $command) {
     return $run->run_program($command, argv => ['/bin/sh', '-c', $run->{mta}->_with_ids($command->{raw})]);
 }
 
+# The tools of exim4-base. What asks the MTA is told which one; what reads Exim's
+# own databases is of no use with another.
 sub _tool ($run, $command) {
-    my ($path) = grep { -x } map { "$_/$command->{name}" } qw(/usr/sbin /usr/bin);
-    $run->skip("$command->{name} is not installed") unless $path;
+    my $name = $command->{name};
+    my ($path) = grep { -x } map { "$_/$name" } qw(/usr/sbin /usr/bin);
+    $run->skip("$name is not installed") unless $path;
     my @words = Minim::Test::Script::words($run->{mta}->_with_ids($command->{args}));
+    if ($run->{spec}{mta}{kind} eq 'minim') {
+        $run->skip('exinext reads databases of Exim') if $name eq 'exinext';
+        unshift @words, '-E', $run->{spec}{mta}{inside}, '-C', "$run->{dir}/test-config" if $name eq 'exiqgrep';
+        $command->{sudo} //= 'root' unless $run->{world}->single;    # as the caller it would not be set-uid
+    }
     return $run->run_program($command, argv => [$path, @words]);
 }
 
@@ -111,7 +120,7 @@ sub _client ($run, $command) {
 # Which library client-ssl, client-gnutls and client-tls use; the last leaves it
 # to the pairing that is being run.
 sub _need_tls_library ($run, $arg, $which) {
-    $which = $run->{spec}{tls}{client} if $which eq 'tls';
+    $which = $run->{spec}{tls}{scripted} // $run->{spec}{tls}{client} if $which eq 'tls';
     $arg->{library} = $which eq 'gnutls' ? 'gnutls' : 'openssl';
     $run->skip('Net::SSLeay (libnet-ssleay-perl) is not installed') unless Minim::Test::Tls::available();
     $run->skip('gnutls-cli (gnutls-bin) is not installed') if $which eq 'gnutls' && !Minim::Test::TlsGnutls::available();
@@ -183,10 +192,24 @@ sub _killdaemon ($run, $command) {
     return;
 }
 
+# Each MTA's own tool prints its hints; they come out in one form, by key.
 sub _dump ($run, $command) {
-    $run->skip('exim_dumpdb is not installed') unless -x '/usr/sbin/exim_dumpdb';
+    my $name = $command->{args};
     print { $run->{stdout} } "+++++++++++++++++++++++++++\n";
-    return $run->run_program($command, argv => ['/usr/sbin/exim_dumpdb', "$run->{dir}/spool", $command->{args}]);
+    if (!grep { -e } map { "$run->{dir}/spool/db/$name$_" } '', '.mdb') {
+        print { $run->{stdout} } "(there is no database $name)\n";
+    }
+    elsif ($run->{spec}{mta}{kind} eq 'minim') {
+        print { $run->{stdout} } Minim::Test::Hints::from_exim($name, $run->{mta}->ask('--hints', $name));
+    }
+    else {
+        $run->skip('exim_dumpdb is not installed') unless -x '/usr/sbin/exim_dumpdb';
+        open my $pipe, '-|', '/usr/sbin/exim_dumpdb', "$run->{dir}/spool", $name or die "cannot run exim_dumpdb: $!\n";
+        my $text = do { local $/ = undef; <$pipe> // '' };
+        close $pipe or die "exim_dumpdb failed\n";
+        print { $run->{stdout} } Minim::Test::Hints::from_exim($name, $text);
+    }
+    return;
 }
 
 sub _dbmbuild ($run, $command) {

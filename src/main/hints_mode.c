@@ -1,0 +1,135 @@
+/*
+ * --hints and --tidy: what the hints databases hold, as the rooms that write them tell it, and the
+ * removal of what is old. Hints are never needed for correctness; a record that cannot be read is
+ * listed as such and goes when the database is tidied.
+ */
+#include "main/command.h"
+
+#include <stdio.h>
+
+enum { TIDY_DEFAULT = 30 * 86400 };
+
+struct listing {
+    struct pool *pool;
+    const struct hint_kind *kind;
+    int64_t oldest; /* --tidy: what was last touched before goes */
+    size_t records, bad;
+    struct strvec doomed; /* keys */
+};
+
+static bool show_record(void *closure, struct str key, struct str data)
+{
+    struct listing *l = closure;
+    struct pool_mark mark = pool_mark(l->pool);
+    struct str text = l->kind->show(l->pool, key, data);
+    if (str_unset(text)) {
+        text = str_fmt(l->pool, "%.*s: cannot be read\n", STR_ARG(key));
+        l->bad++;
+    }
+    text = str_printable(l->pool, str_sub(text, 0, text.len - 1u), true);
+    for (uint32_t i = 0; i < text.len; i++) { /* lines within a record stay lines */
+        bool line = text.p[i] == '\\' && i + 1 < text.len && text.p[i + 1] == 'n';
+        putchar(line ? '\n' : text.p[i]);
+        i += line;
+    }
+    putchar('\n');
+    pool_release(l->pool, mark);
+    l->records++;
+    return true;
+}
+
+static bool count_record(void *closure, struct str key, struct str data)
+{
+    struct listing *l = closure;
+    (void)key, (void)data;
+    l->records++;
+    return true;
+}
+
+static bool doom_record(void *closure, struct str key, struct str data)
+{
+    struct listing *l = closure;
+    l->records++;
+    if (l->kind->last(data) < l->oldest) {
+        strvec_push(&l->doomed, str_dup(l->doomed.pool, key));
+    }
+    return true;
+}
+
+/* Calls f for the kinds of the given name (unset: all); false if there is none. */
+static bool each_kind(struct command *c, const struct config *conf, struct str name,
+                      void (*f)(struct command *, const struct config *, const struct hint_kind *))
+{
+    bool any = false;
+    for (const struct module *const *m = conf->modules; *m; m++) {
+        for (const struct hint_kind *k = (*m)->hints; k && k->name; k++) {
+            if (str_unset(name) || str_is(name, k->name)) {
+                f(c, conf, k);
+                any = true;
+            }
+        }
+    }
+    return any;
+}
+
+static void list_kind(struct command *c, const struct config *conf, const struct hint_kind *kind)
+{
+    struct listing l = {.pool = c->pool, .kind = kind};
+    struct hints *h = hints_open(conf, kind->name);
+    if (h) {
+        hints_each(h, c->pool, c->args.n ? show_record : count_record, &l);
+    }
+    if (!c->args.n) {
+        printf("%-10s %zu record%s\n", kind->name, l.records, l.records == 1 ? "" : "s");
+    }
+}
+
+static void tidy_kind(struct command *c, const struct config *conf, const struct hint_kind *kind)
+{
+    int64_t age = c->args.n ? time_interval(c->args.v[0]) : TIDY_DEFAULT;
+    struct listing l = {.pool = c->pool, .kind = kind, .doomed.pool = c->pool};
+    struct hints *h = hints_open(conf, kind->name);
+    l.oldest = time_now().tv_sec - age;
+    if (h) {
+        hints_each(h, c->pool, doom_record, &l);
+    }
+    for (size_t i = 0; i < l.doomed.n; i++) {
+        hints_del(h, l.doomed.v[i]);
+    }
+    printf("%-10s %zu of %zu record%s removed\n", kind->name, l.doomed.n, l.records,
+           l.records == 1 ? "" : "s");
+}
+
+static bool is_admin(const struct command *c)
+{
+    if (!c->caller.admin) {
+        fprintf(stderr, "exim: permission denied\n");
+    }
+    return c->caller.admin;
+}
+
+int run_hints(struct command *c, const struct config *conf)
+{
+    struct str name = c->args.n ? c->args.v[0] : STR_NONE;
+    if (!is_admin(c)) {
+        return 1;
+    }
+    if (!each_kind(c, conf, name, list_kind)) {
+        fprintf(stderr, "minim: there is no hints database \"%.*s\"\n", STR_ARG(name));
+        return 1;
+    }
+    return 0;
+}
+
+int run_tidy(struct command *c, const struct config *conf)
+{
+    if (!is_admin(c)) {
+        return 1;
+    }
+    if (c->args.n && time_interval(c->args.v[0]) < 0) {
+        fprintf(stderr, "minim: \"%.*s\" is not a time\n", STR_ARG(c->args.v[0]));
+        return 1;
+    }
+    each_kind(c, conf, STR_NONE, tidy_kind);
+    return 0;
+}

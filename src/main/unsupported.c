@@ -111,7 +111,6 @@ static const struct {
     const char *option, *value;
 } harmless[] = {
     {"dsn_advertise_hosts", ""},
-    {"hosts_try_dane", ""},
     {"hosts_try_prdr", ""},
     {"hosts_proxy", ""},
     {"pipelining_connect_advertise_hosts", ""},

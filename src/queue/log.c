@@ -4,6 +4,7 @@
  * Lines are written after the journal, so what they say has happened.
  */
 #include "queue/internal.h"
+#include "tls/tls.h"
 
 #include <stdio.h>
 
@@ -83,15 +84,13 @@ struct str log_address(struct pool *pool, const struct address *a, bool all_pare
 static void add_host(struct buf *b, const struct address *a)
 {
     const struct host *h = a->host_used;
-    buf_addf(b, " H=%.*s [%.*s]", STR_ARG(h->name), STR_ARG(h->address));
+    bool authentic = log_wants(LS_dnssec) && h->dnssec;
+    buf_addf(b, " H=%.*s%s [%.*s]", STR_ARG(h->name), authentic ? " DS" : "", STR_ARG(h->address));
     if (log_wants(LS_outgoing_port) && a->host_used_port > 0) {
         buf_addf(b, ":%d", a->host_used_port);
     }
     if (a->continued) {
         buf_addc(b, '*');
-    }
-    if (log_wants(LS_dnssec) && h->dnssec) {
-        buf_addz(b, " DS");
     }
 }
 
@@ -104,6 +103,16 @@ static void add_interface(struct buf *b, const struct address *a)
         if (log_wants(LS_outgoing_port)) {
             buf_addf(b, ":%d", n->sending_port);
         }
+    }
+}
+
+/* The TLS connection; the name that was sent (SNI) is for lines about incoming mail. */
+static void add_tls(struct buf *b, const struct address *a)
+{
+    if (a->tls) {
+        struct tls_facts f = *a->tls;
+        f.sni = STR_NONE;
+        tls_log(b, &f);
     }
 }
 
@@ -168,6 +177,7 @@ static void add_remote(struct buf *b, const struct address *a)
     if (a->host_used) {
         add_host(b, a);
         add_interface(b, a);
+        add_tls(b, a);
     }
     if (log_wants(LS_pipelining) && a->pipelining_used) {
         buf_addz(b, " L");
@@ -219,6 +229,7 @@ struct str log_failed(struct job *j, const struct address *a)
     if (a->host_used) {
         add_host(&b, a);
         add_interface(&b, a);
+        add_tls(&b, a);
     }
     if (a->basic_errno > 0) {
         buf_addf(&b, ": %s", strerror(a->basic_errno));

@@ -344,9 +344,11 @@ static void time_out(struct job *j, struct address *a)
     static const char text[] = "retry timeout exceeded";
     a->outcome = ADDR_FAIL;
     queue_note(j, a)->out_of_time = true;
-    a->user_message = str_unset(a->user_message)
-                          ? str_c(text)
-                          : STR_CAT(j->pool, a->user_message, STR(": "), str_c(text));
+    bool told = a->pass_message && !str_unset(a->message);
+    struct str before = told ? a->message : a->user_message;
+    a->user_message =
+        str_unset(before) ? str_c(text) : STR_CAT(j->pool, before, STR(": "), str_c(text));
+    a->message = told ? a->user_message : a->message;
     if (a->parent) {
         log_msg(LOG_MAIN, j->m, "** %.*s <%.*s>: %s", STR_ARG(a->address),
                 STR_ARG(a->parent->address), text);

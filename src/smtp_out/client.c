@@ -1,6 +1,6 @@
 /*
- * The client's side of SMTP (RFC 5321) and LMTP (RFC 2033): connection, greeting, commands and
- * replies. What a reply means for an address is the caller's business.
+ * The client's side of SMTP (RFC 5321) and LMTP (RFC 2033): connection, greeting, TLS (RFC 3207),
+ * commands and replies. What a reply means for an address is the caller's business.
  *
  * A session lives in the caller's pool and owns its socket until smtp_client_close(). Commands are
  * gathered until a reply is asked for, so a pipelined group is one write. Texts of replies come
@@ -25,6 +25,9 @@ struct smtp_client {
     struct str local_address;
     int local_port;
     int fail_errno;
+    struct tls_facts *tls;
+    struct str tls_error; /* why the handshake failed */
+    const char *stage;    /* the command that was sent last, as errors name it */
 };
 
 static const struct {
@@ -161,25 +164,104 @@ static void note_extensions(struct smtp_client *c, struct str reply)
                  (c->opts.avoid_chunking ? (unsigned)EXT_CHUNKING : 0u));
 }
 
-/* EHLO, and HELO where it is refused; LHLO for LMTP. *stage says what was sent last. */
-static enum smtp_status greet(struct smtp_client *c, struct smtp_reply *r, const char **stage)
+static enum smtp_status say_hello(struct smtp_client *c, const char *verb, struct smtp_reply *r)
+{
+    c->stage = str_fmt(c->pool, "%s %.*s", verb, STR_ARG(c->opts.helo)).p;
+    smtp_client_cmd(c, "%s", c->stage);
+    return smtp_client_reply(c, c->opts.command_timeout, r);
+}
+
+/* EHLO, and HELO where it is refused; LHLO for LMTP. */
+static enum smtp_status greet(struct smtp_client *c, struct smtp_reply *r)
 {
     const struct smtp_client_opts *o = &c->opts;
     enum smtp_status st = SMTP_PERM;
-    *stage = o->lmtp ? "LHLO" : "EHLO";
+    c->exts = 0;
+    c->size_limit = 0;
     if (o->lmtp || !o->avoid_esmtp) {
-        smtp_client_cmd(c, "%s %.*s", *stage, STR_ARG(o->helo));
-        st = smtp_client_reply(c, o->command_timeout, r);
+        st = say_hello(c, o->lmtp ? "LHLO" : "EHLO", r);
         if (st == SMTP_OK) {
             note_extensions(c, r->text);
         }
     }
-    if (st == SMTP_PERM && !o->lmtp) {
-        *stage = "HELO";
-        smtp_client_cmd(c, "HELO %.*s", STR_ARG(o->helo));
-        st = smtp_client_reply(c, o->command_timeout, r);
-    }
+    return st == SMTP_PERM && !o->lmtp ? say_hello(c, "HELO", r) : st;
+}
+
+/* ---- TLS ---- */
+
+static enum smtp_status no_tls(struct smtp_client *c, enum smtp_status st, struct str why)
+{
+    c->tls_error = why;
     return st;
+}
+
+/*
+ * What was put into the connection in clear must not be taken for what comes encrypted (RFC 3207
+ * 4.2, 6): a server that sends more than it was asked for is not spoken to.
+ */
+static enum smtp_status shake_hands(struct smtp_client *c)
+{
+    const struct smtp_client_opts *o = &c->opts;
+    struct tls_error error;
+    if (!str_unset(o->tls_hindrance)) {
+        return no_tls(c, SMTP_TLS_FAILED, o->tls_hindrance);
+    }
+    if (stream_buffered(c->stream)) {
+        return no_tls(c, SMTP_TLS_FAILED,
+                      STR("(STARTTLS): the server sent more in clear after its reply"));
+    }
+    o->tls->timeout = o->command_timeout;
+    if (tls_start(c->pool, c->stream, o->tls, &c->tls, &error)) {
+        return SMTP_OK;
+    }
+    bool barred = error.fault == TLS_FAULT_OCSP || error.fault == TLS_FAULT_DANE || o->tls->dane;
+    return no_tls(c, barred ? SMTP_TLS_BARRED : SMTP_TLS_FAILED, error.text);
+}
+
+/* STARTTLS where it is offered, and EHLO once more. SMTP_OK also if it goes on in clear. */
+static enum smtp_status encrypt(struct smtp_client *c, struct smtp_reply *r)
+{
+    const struct smtp_client_opts *o = &c->opts;
+    if (!o->tls || !(c->exts & EXT_STARTTLS)) {
+        return o->tls_required
+                   ? no_tls(c, SMTP_TLS_LACKING, STR("the server did not offer TLS support"))
+                   : SMTP_OK;
+    }
+    c->stage = "STARTTLS";
+    smtp_client_cmd(c, "STARTTLS");
+    enum smtp_status st = smtp_client_reply(c, o->command_timeout, r);
+    if (st >= SMTP_CLOSED || (st == SMTP_TEMP && o->tls_no_clear)) {
+        return st;
+    }
+    if (st != SMTP_OK) {
+        return o->tls_required ? no_tls(c, SMTP_TLS_LACKING, STR("an attempt to start TLS failed"))
+                               : SMTP_OK;
+    }
+    st = shake_hands(c);
+    return st == SMTP_OK ? greet(c, r) : st;
+}
+
+/* From the first byte to the point where mail can be sent. */
+static enum smtp_status begin(struct smtp_client *c, struct smtp_reply *r)
+{
+    enum smtp_status st = SMTP_OK;
+    c->stage = "initial connection";
+    if (c->opts.tls_on_connect) {
+        st = shake_hands(c);
+    }
+    if (st == SMTP_OK) {
+        st = smtp_client_reply(c, c->opts.command_timeout, r);
+    }
+    if (st == SMTP_OK) {
+        c->greeting = r->text;
+        st = greet(c, r);
+    }
+    return st == SMTP_OK && !c->tls ? encrypt(c, r) : st;
+}
+
+struct tls_facts *smtp_client_tls(const struct smtp_client *c)
+{
+    return c->tls;
 }
 
 static int dial(struct smtp_client *c)
@@ -199,7 +281,6 @@ enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_op
                                   struct str *error)
 {
     struct smtp_client *c = POOL_NEW(pool, struct smtp_client);
-    const char *stage = "initial connection";
     *reply = (struct smtp_reply){0, STR("")};
     *cp = NULL;
     c->pool = pool;
@@ -213,21 +294,14 @@ enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_op
     }
     c->stream = stream_new(pool, fd, fd);
     net_sock_name(pool, fd, false, &c->local_address, &c->local_port);
-    enum smtp_status st = smtp_client_reply(c, o->command_timeout, reply);
-    if (st == SMTP_OK) {
-        c->greeting = reply->text;
-        st = greet(c, reply, &stage);
-    }
+    enum smtp_status st = begin(c, reply);
     if (st == SMTP_OK) {
         *cp = c;
         return st;
     }
     int e = c->fail_errno;
-    if (!str_is(str_c(stage), "initial connection")) {
-        stage = str_fmt(pool, "%s %.*s", stage, STR_ARG(o->helo)).p;
-    }
-    *error = smtp_client_error(c, pool, st, stage, reply);
-    smtp_client_close(&c, st == SMTP_PERM || st == SMTP_TEMP);
+    *error = smtp_client_error(c, pool, st, c->stage, reply);
+    smtp_client_close(&c, st == SMTP_PERM || st == SMTP_TEMP || st == SMTP_TLS_LACKING);
     errno = e;
     return st;
 }
@@ -247,6 +321,10 @@ struct str smtp_client_error(struct smtp_client *c, struct pool *pool, enum smtp
     case SMTP_SYNC:
         return str_fmt(pool, "Malformed SMTP reply in response to %s: %.*s", stage, STR_ARG(shown));
     case SMTP_IOERROR: return str_fmt(pool, "%s: %s", stage, strerror(c->fail_errno));
+    case SMTP_TLS_FAILED:
+    case SMTP_TLS_BARRED: return STR_CAT(pool, STR("TLS session: "), c->tls_error);
+    case SMTP_TLS_LACKING:
+        return STR_CAT(pool, STR("a TLS session is required, but "), c->tls_error);
     default: return STR("");
     }
 }

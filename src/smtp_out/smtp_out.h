@@ -7,6 +7,7 @@
 
 #include "expand/expand.h"
 #include "mail/mail.h"
+#include "tls/tls.h"
 
 extern const struct module smtp_out_module;
 
@@ -23,7 +24,10 @@ enum smtp_status {
     SMTP_CLOSED,
     SMTP_TIMEOUT,
     SMTP_IOERROR,
-    SMTP_SYNC /* malformed or unexpected reply */
+    SMTP_SYNC,       /* malformed or unexpected reply */
+    SMTP_TLS_FAILED, /* no handshake; over a new connection it might be said in clear */
+    SMTP_TLS_BARRED, /* no handshake, for a reason that clear text must not get round */
+    SMTP_TLS_LACKING /* the server has no TLS for us, which is insisted on */
 };
 
 struct smtp_client;
@@ -38,9 +42,18 @@ struct smtp_client_opts {
     bool connected; /* fd is the connection, which the session takes over */
     int fd;
     bool lmtp, keepalive, fastopen, avoid_esmtp, avoid_pipelining, avoid_chunking;
+    /* What TLS is to be like; NULL: it is not used. To live until smtp_client_open() returns. */
+    struct tls_side *tls;
+    struct str tls_hindrance; /* set: why there will be no handshake when it is due */
+    bool tls_on_connect;      /* it comes first, without STARTTLS */
+    bool tls_required;        /* without it there is no conversation */
+    bool tls_no_clear;        /* a 4xx to STARTTLS is a refusal, not a reason to go on in clear */
 };
 
-/* Connects, reads the banner, says EHLO (HELO if refused; LHLO). *error tells a failure in Exim's words. */
+/*
+ * Connects, reads the banner, says EHLO (HELO if refused; LHLO), and, where the server offers
+ * STARTTLS (RFC 3207), encrypts and says EHLO again. *error tells a failure in Exim's words.
+ */
 enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_opts *o,
                                   struct smtp_client **c, struct smtp_reply *reply,
                                   struct str *error);
@@ -67,6 +80,9 @@ int64_t smtp_client_size_limit(const struct smtp_client *c);
 
 /* The server's greeting (220 …), in the session's pool, tainted. */
 struct str smtp_client_greeting(const struct smtp_client *c);
+
+/* Facts of the encrypted connection, in the session's pool; NULL: in clear. */
+struct tls_facts *smtp_client_tls(const struct smtp_client *c);
 
 /* The stream under the session. */
 struct stream *smtp_client_stream(struct smtp_client *c);

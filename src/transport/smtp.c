@@ -13,7 +13,7 @@
 #include <netdb.h>
 #include <sys/random.h>
 
-enum { SMTP_PORT = 25, LMTP_PORT = 24, NAME_MAX_LEN = 255 };
+enum { SMTP_PORT = 25, LMTP_PORT = 24, SMTPS_PORT = 465, NAME_MAX_LEN = 255 };
 
 void smtp_end_pending(struct delivery *d, enum outcome outcome, int basic_errno, int more_errno,
                       struct str message)
@@ -170,7 +170,7 @@ static bool default_port(struct ectx *x, struct delivery *d, const struct smtp_o
                          int *port)
 {
     struct str text;
-    *port = o->lmtp ? LMTP_PORT : SMTP_PORT;
+    *port = o->lmtp ? LMTP_PORT : o->smtps ? SMTPS_PORT : SMTP_PORT;
     if (str_unset(o->port.text)) {
         return true;
     }
@@ -442,9 +442,11 @@ static bool init(struct opt_reader *r, struct transport *t)
 {
     struct smtp_options *o = t->opts;
     o->lmtp = str_is(o->protocol, "lmtp");
+    o->smtps = str_is(o->protocol, "smtps");
     t->multi_domain = o->multi_domain;
-    if (!o->lmtp && !str_is(o->protocol, "smtp")) {
-        return opt_error(r, "%.*s transport: protocol must be smtp or lmtp", STR_ARG(t->name));
+    if (!o->lmtp && !o->smtps && !str_is(o->protocol, "smtp")) {
+        return opt_error(r, "%.*s transport: protocol must be smtp, smtps or lmtp",
+                         STR_ARG(t->name));
     }
     if (o->hosts_override && str_unset(o->hosts.text)) {
         return opt_error(r, "%.*s transport: hosts_override is set without hosts",

@@ -35,12 +35,14 @@ static bool host_in(struct ectx *x, const struct etext *list, const struct host 
 
 static int errno_of(enum smtp_status st, int fourxx)
 {
-    return st == SMTP_TEMP      ? fourxx
-           : st == SMTP_TIMEOUT ? ETIMEDOUT
-           : st == SMTP_CLOSED  ? ERRNO_SMTPCLOSED
-           : st == SMTP_SYNC    ? ERRNO_SMTPFORMAT
-           : st == SMTP_IOERROR ? EIO
-                                : 0;
+    return st == SMTP_TEMP          ? fourxx
+           : st == SMTP_TIMEOUT     ? ETIMEDOUT
+           : st == SMTP_CLOSED      ? ERRNO_SMTPCLOSED
+           : st == SMTP_SYNC        ? ERRNO_SMTPFORMAT
+           : st == SMTP_IOERROR     ? EIO
+           : st == SMTP_TLS_LACKING ? ERRNO_TLSREQUIRED
+           : st >= SMTP_TLS_FAILED  ? ERRNO_TLSFAILURE
+                                    : 0;
 }
 
 /* Gives pending addresses a reason without ending them: other hosts may be tried. */
@@ -472,19 +474,36 @@ static bool too_large(struct ectx *x, struct delivery *d, struct smtp_client *c)
     return true;
 }
 
+/* The host is given up for now; logged says whether a line of its own tells so. */
+static void give_up(struct ectx *x, struct delivery *d, bool logged)
+{
+    struct transaction t = {.x = x, .d = d};
+    if (logged) {
+        report_failure(&t, false);
+    } else if (d->hooks && d->hooks->host_failed && first_pending(d)) {
+        d->hooks->host_failed(d, d->host, first_pending(d), false);
+    }
+}
+
+/* Pending addresses end without a host. */
+static void forget_host(struct delivery *d)
+{
+    for (struct address *a = d->addrs; a; a = a->next) {
+        a->host_used = a->outcome == ADDR_PENDING ? NULL : a->host_used;
+    }
+}
+
 /* No session: the reason goes to the addresses, the log and the retry data. */
 static enum smtp_try open_failed(struct ectx *x, struct delivery *d, enum smtp_status st,
                                  const struct smtp_reply *r, struct str error, int e)
 {
-    bool connecting = st >= SMTP_CLOSED && r->code == 0 && str_is(error, strerror(e)) && e != 0;
+    bool connecting = st == SMTP_TIMEOUT || st == SMTP_IOERROR;
+    connecting = connecting && r->code == 0 && str_is(error, strerror(e)) && e != 0;
     int from = d->host->mx != MX_NONE ? ERRNO_FROM_MX : ERRNO_FROM_A;
-    struct transaction t = {.x = x, .d = d};
     int basic = st == SMTP_TEMP || st == SMTP_PERM ? 0 : errno_of(st, 0);
     if (connecting) {
         note_reason(d, e, e == ETIMEDOUT ? from + ERRNO_CONNECTING : from, STR_NONE);
-        for (struct address *a = d->addrs; a; a = a->next) {
-            a->host_used = a->outcome == ADDR_PENDING ? NULL : a->host_used;
-        }
+        forget_host(d);
     } else {
         note_reason(d, basic, st == SMTP_TIMEOUT ? from : 0, error);
     }
@@ -494,7 +513,22 @@ static enum smtp_try open_failed(struct ectx *x, struct delivery *d, enum smtp_s
         }
         return TRY_DONE;
     }
-    report_failure(&t, false);
+    for (struct address *a = d->addrs; a; a = a->next) {
+        a->pass_message |= a->outcome == ADDR_PENDING && st == SMTP_TEMP;
+    }
+    give_up(x, d, basic != ERRNO_TLSFAILURE);
+    return TRY_NEXT_HOST;
+}
+
+/* DANE forbids the connection. */
+static enum smtp_try plan_failed(struct delivery *d, enum outcome outcome, struct str error)
+{
+    if (outcome == ADDR_FAIL) {
+        smtp_end_pending(d, ADDR_FAIL, ERRNO_DNSDEFER, 0, error);
+        return TRY_DONE;
+    }
+    note_reason(d, ERRNO_DNSDEFER, 0, error);
+    forget_host(d);
     return TRY_NEXT_HOST;
 }
 
@@ -509,6 +543,15 @@ static struct {
     int messages;
 } kept;
 
+/* The facts of the connection become the delivery's and, for the log, the addresses'. */
+static void tell_tls(struct ectx *x, struct delivery *d, const struct smtp_client *c)
+{
+    d->tls = c ? smtp_tls_facts(x->pool, smtp_client_tls(c)) : NULL;
+    for (struct address *a = d->addrs; a; a = a->next) {
+        a->tls = a->outcome == ADDR_PENDING ? d->tls : a->tls;
+    }
+}
+
 void smtp_close_kept(void)
 {
     smtp_client_close(&kept.c, true);
@@ -516,16 +559,16 @@ void smtp_close_kept(void)
 }
 
 static struct str connection_key(struct pool *pool, const struct delivery *d, int port,
-                                 struct str interface, struct str helo)
+                                 struct str interface, struct str helo, const struct smtp_tls *plan)
 {
     struct str nul = str_n("", 1);
     return STR_CAT(pool, d->transport->name, nul, d->host->name, nul, d->host->address, nul,
-                   str_fmt(pool, "%d", port), nul, interface, nul, helo);
+                   str_fmt(pool, "%d", port), nul, interface, nul, helo, nul, plan->key);
 }
 
 /* A session of our own in the kept place; the status of opening it. */
 static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const struct smtp_options *o,
-                                  int port, struct str interface, struct str helo,
+                                  struct str interface, struct str helo, struct smtp_tls *plan,
                                   struct smtp_reply *r, struct str *error)
 {
     kept.pool = pool_new("smtp connection");
@@ -537,7 +580,7 @@ static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const stru
     struct smtp_client_opts co = {
         .conf = x->conf,
         .host = h,
-        .port = port,
+        .port = d->host_port,
         .interface = interface,
         .helo = str_dup(kept.pool, helo),
         .connect_timeout = o->connect_timeout,
@@ -551,7 +594,7 @@ static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const stru
         .avoid_pipelining = host_in(x, &o->hosts_avoid_pipelining, d->host),
         .avoid_chunking = o->lmtp || !host_in(x, &o->hosts_try_chunking, d->host),
     };
-    enum smtp_status st = smtp_client_open(kept.pool, &co, &kept.c, r, error);
+    enum smtp_status st = smtp_tls_open(x, kept.pool, plan, &co, &kept.c, r, error);
     if (st != SMTP_OK) {
         int e = errno;
         r->text = str_dup(x->pool, r->text);
@@ -567,6 +610,7 @@ static enum smtp_try use_kept(struct ectx *x, struct delivery *d, const struct s
 {
     smtp_client_local(kept.c, &d->sending_ip, &d->sending_port);
     d->sending_ip = str_dup(x->pool, d->sending_ip);
+    tell_tls(x, d, kept.c);
     kept.messages++;
     enum smtp_try result = too_large(x, d, kept.c) ? TRY_DONE : smtp_transaction(x, d, o, kept.c);
     for (struct address *a = d->addrs; a; a = a->next) {
@@ -574,6 +618,8 @@ static enum smtp_try use_kept(struct ectx *x, struct delivery *d, const struct s
         a->confirmation = str_dup(x->pool, a->confirmation);
     }
     bool more = o->connection_max_messages <= 0 || kept.messages < o->connection_max_messages;
+    more &= !d->tls || !(host_in(x, &o->hosts_nopass_tls, d->host) ||
+                         host_in(x, &o->hosts_noproxy_tls, d->host));
     if (d->connection_broken) {
         smtp_client_close(&kept.c, false);
     }
@@ -601,7 +647,13 @@ enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smt
                          str_fmt(x->pool, "failed to expand helo_data: %.*s", STR_ARG(x->error)));
         return TRY_STOP;
     }
-    struct str key = connection_key(x->pool, d, port, interface, helo);
+    struct smtp_tls plan;
+    tell_tls(x, d, NULL);
+    enum outcome ready = smtp_tls_plan(x, d, false, &plan, &error);
+    if (ready != ADDR_OK) {
+        return plan_failed(d, ready, error);
+    }
+    struct str key = connection_key(x->pool, d, port, interface, helo, &plan);
     d->continued = kept.c && str_eq(key, kept.key);
     d->connection_broken = false;
     if (d->continued) {
@@ -612,7 +664,7 @@ enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smt
         d->continued = d->connection_broken = false;
     }
     smtp_close_kept();
-    enum smtp_status st = open_kept(x, d, o, port, interface, helo, &r, &error);
+    enum smtp_status st = open_kept(x, d, o, interface, helo, &plan, &r, &error);
     if (st != SMTP_OK) {
         return open_failed(x, d, st, &r, error, errno);
     }

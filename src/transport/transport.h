@@ -51,6 +51,41 @@ bool transport_write_message(struct ectx *x, struct delivery *d, struct transpor
 /* Ends a connection that the smtp transport kept for a next delivery; nothing if there is none. */
 void smtp_close_kept(void);
 
+/* ---- TLS of the smtp transport, in deliveries and callouts ---- */
+
+/* How a connection to one host is to be, as smtp_tls_plan() found out. */
+struct smtp_tls {
+    bool use;                 /* TLS, where the server has it */
+    bool on_connect;          /* without STARTTLS */
+    bool required;            /* no mail in clear */
+    bool clear_after_failure; /* after a failed handshake, over a new connection */
+    bool clear_after_refusal; /* after a 4xx to STARTTLS, over the same one */
+    bool has_tlsa;            /* there are TLSA records, though perhaps none that can be used */
+    struct tls_side side;
+    struct tls_facts early; /* what $tls_out_… tell before there is a connection */
+    struct str hindrance;   /* set: why a handshake will fail */
+    struct str key;         /* equal for plans that may share a connection */
+};
+
+/*
+ * What the options of d->transport (no other than smtp has any) say of TLS with d->host, whose
+ * address is known, on d->host_port; asks for TLSA records (RFC 7672). Made in x->pool. ADDR_DEFER
+ * and ADDR_FAIL: the host is not to be connected to, *error says why. Sets d->tls to NULL.
+ */
+enum outcome smtp_tls_plan(struct ectx *x, struct delivery *d, bool verifying,
+                           struct smtp_tls *plan, struct str *error);
+
+/*
+ * smtp_client_open() with the plan filled into opts; if the handshake fails and the plan allows it,
+ * logs that and does it again in clear.
+ */
+enum smtp_status smtp_tls_open(struct ectx *x, struct pool *pool, struct smtp_tls *plan,
+                               const struct smtp_client_opts *opts, struct smtp_client **c,
+                               struct smtp_reply *r, struct str *error);
+
+/* A copy of facts for a pool that outlives the connection; NULL for NULL. */
+struct tls_facts *smtp_tls_facts(struct pool *pool, const struct tls_facts *from);
+
 /* Prints debug_print when debugging; drivers that the hand does not run call it first. */
 void transport_note(struct ectx *x, const struct delivery *d);
 

@@ -240,7 +240,10 @@ static void round_of(struct job *j, struct address *batch)
         next = a->next;
         a->next = NULL;
         j->x.addr = a;
-        route_address(&j->route, a);
+        enum route_result result = route_address(&j->route, a);
+        if (result != ROUTE_DEFER && result != ROUTE_ERROR) {
+            retry_note_routed(j, a); /* also of an address that became others */
+        }
         collect(j);
     }
     j->x.addr = NULL;

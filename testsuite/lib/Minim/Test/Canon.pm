@@ -52,6 +52,7 @@ my @RULES = (
     ['mbox date', '*', qr/^(From \S+|<<< From \S+) $DAY $MONTH [ \d]\d \d\d:\d\d:\d\d \d{4}/m,
         sub ($self, $from) { "$from Tue Mar 02 09:44:33 1999" }, 'time of the run'],
     ['date without zone', '*', qr/\b$DAY $MONTH [ \d]\d \d\d:\d\d:\d\d \d{4}/, 'Tue Mar 02 09:44:33 1999', 'time of the run'],
+    ['time of a hints database', 'stdout', qr/\b\d\d-$MONTH-\d{4} \d\d:\d\d:\d\d\b/, '02-Mar-1999 09:44:33', 'time of the run'],
     ['durations', $LOG, qr/ (QT|DT|RT|D)=(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s(?=[\s,;]|$)/,
         sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
     ['load average', $LOG, qr/(?<=load average )\d+\.\d\d/, 'l.ll', 'load of the machine'],
@@ -59,7 +60,7 @@ my @RULES = (
     ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],
 
     # --- sizes
-    ['message size', $LOG, qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
+    ['message size', "$LOG stdout", qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
     ['size of a chunk', "$LOG mail", qr/\d+ byte chunk, total \d+/, 'sss byte chunk, total sss', 'depends on the length of names and versions'],
     ['announced size', 'stdout', qr/(?<= )SIZE=\d+\b/, 'SIZE=ssss', 'depends on the length of names and versions'],
     ['size in a queue listing', 'stdout', qr/^( 0m) +[\d.]+[KM]?(?= (?:$ID_NEW|$ID_OLD))/m, sub ($self, $age) { "$age   sss" },

@@ -90,6 +90,7 @@ sub _tool ($run, $command) {
     my @words = Minim::Test::Script::words($run->{mta}->_with_ids($command->{args}));
     if ($run->{spec}{mta}{kind} eq 'minim') {
         $run->skip('exinext reads databases of Exim') if $name eq 'exinext';
+        $run->skip("this $name knows only message ids from before Exim 4.97") if $name =~ /^exiq?grep$/ && slurp($path) !~ /\{11\}|\{23\}/;
         unshift @words, '-E', $run->{spec}{mta}{inside}, '-C', "$run->{dir}/test-config" if $name eq 'exiqgrep';
         $command->{sudo} //= 'root' unless $run->{world}->single;    # as the caller it would not be set-uid
     }
@@ -200,14 +201,14 @@ sub _dump ($run, $command) {
         print { $run->{stdout} } "(there is no database $name)\n";
     }
     elsif ($run->{spec}{mta}{kind} eq 'minim') {
-        print { $run->{stdout} } Minim::Test::Hints::from_exim($name, $run->{mta}->ask('--hints', $name));
+        print { $run->{stdout} } Minim::Test::Hints::ordered($name, $run->{mta}->ask('--hints', $name));
     }
     else {
         $run->skip('exim_dumpdb is not installed') unless -x '/usr/sbin/exim_dumpdb';
         open my $pipe, '-|', '/usr/sbin/exim_dumpdb', "$run->{dir}/spool", $name or die "cannot run exim_dumpdb: $!\n";
         my $text = do { local $/ = undef; <$pipe> // '' };
         close $pipe or die "exim_dumpdb failed\n";
-        print { $run->{stdout} } Minim::Test::Hints::from_exim($name, $text);
+        print { $run->{stdout} } Minim::Test::Hints::ordered($name, $text);
     }
     return;
 }

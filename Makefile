@@ -39,7 +39,7 @@ TESTOBJ  = $(TESTSRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/unit.o
 FUZZ     = $(basename $(notdir $(wildcard testsuite/fuzz/fuzz_*.c)))
 
 .PHONY: all help deps serve test check unit suite suite-asan selftest lint bench fuzz install clean format \
-        durability doc doc-check clang need
+        durability doc doc-check clang tls-alone need
 .DEFAULT_GOAL := all
 
 all: need $(BUILD)/minim
@@ -114,6 +114,7 @@ check: unit lint selftest suite
 test: deps
 	$(MAKE) all
 	$(MAKE) clang
+	$(MAKE) tls-alone
 	$(MAKE) lint
 	$(MAKE) doc-check
 	$(MAKE) unit
@@ -137,6 +138,11 @@ doc-check: all
 # The other compiler has its own warnings.
 clang:
 	$(MAKE) CC=clang BUILD=build-clang all
+
+# Each TLS library alone must do.
+tls-alone:
+	$(MAKE) TLS=openssl BUILD=build-openssl all
+	$(MAKE) TLS=gnutls BUILD=build-gnutls all
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/bin \

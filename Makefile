@@ -157,6 +157,6 @@ format:
 	testsuite/lint/format --fix
 
 clean:
-	rm -rf build build-asan build-fuzz build-clang
+	rm -rf build build-*
 
 -include $(OBJ:.o=.d) $(TESTOBJ:.o=.d)

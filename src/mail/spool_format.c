@@ -97,21 +97,38 @@ static const struct field fields[] = {
     T("tls-resumption", K_INT, resumption),
 };
 
+enum { DIGITS = 24 };
+
+/* The number in decimal, at the end of the room. Two for each of many fields: printf is too slow. */
+static struct str decimal(char room[DIGITS], int64_t n)
+{
+    size_t at = DIGITS;
+    uint64_t u = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    do {
+        room[--at] = (char)('0' + u % 10);
+        u /= 10;
+    } while (u);
+    if (n < 0) {
+        room[--at] = '-';
+    }
+    return str_n(room + at, DIGITS - at);
+}
+
 static void put(struct buf *b, const char *key, struct str value)
 {
-    char len[24];
-    int n = snprintf(len, sizeof len, " %u:", value.len);
+    char room[DIGITS];
     buf_addz(b, key);
-    buf_add(b, len, (size_t)n);
+    buf_addc(b, ' ');
+    buf_adds(b, decimal(room, value.len));
+    buf_addc(b, ':');
     buf_adds(b, value);
     buf_addc(b, '\n');
 }
 
 static void put_number(struct buf *b, const char *key, int64_t n)
 {
-    char text[24];
-    int len = snprintf(text, sizeof text, "%lld", (long long)n);
-    put(b, key, str_n(text, (size_t)len));
+    char room[DIGITS];
+    put(b, key, decimal(room, n));
 }
 
 static void put_field(struct buf *b, const struct field *f, const char *base)
@@ -268,19 +285,34 @@ static void *owner_of(struct pool *pool, struct message *m, enum owner owner)
     return owner == OF_TLS ? (void *)s->tls : owner == OF_SESSION ? (void *)s : (void *)m;
 }
 
-static bool decode_record(struct pool *pool, struct message *m, struct str key, struct str value)
+/*
+ * The row of a key, NULL if there is none. They were written in the order of the table: the search
+ * goes on from the last one, *at.
+ */
+static const struct field *find_field(struct str key, size_t *at)
+{
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++, ++*at) {
+        *at = *at < ARRAY_LEN(fields) ? *at : 0;
+        if (str_is(key, fields[*at].key)) {
+            return &fields[(*at)++];
+        }
+    }
+    return NULL;
+}
+
+static bool decode_record(struct pool *pool, struct message *m, struct str key, struct str value,
+                          size_t *at)
 {
     if (key.len == 2 && key.p[0] == 'H') {
         message_add_header(m, key.p[1], str_taint(value));
         return true;
     }
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        if (str_is(key, fields[i].key)) {
-            return set_field(pool, &fields[i], owner_of(pool, m, fields[i].owner), value);
-        }
-    }
     if (str_is(key, "rcpt")) {
         return set_recipient(m, value);
+    }
+    const struct field *f = find_field(key, at);
+    if (f) {
+        return set_field(pool, f, owner_of(pool, m, f->owner), value);
     }
     if (str_is(key, "acl-c") || str_is(key, "acl-m")) {
         return set_var(str_is(key, "acl-c") ? &m->acl_c : &m->acl_m, value);
@@ -299,12 +331,13 @@ static bool decode_record(struct pool *pool, struct message *m, struct str key, 
 bool spool_decode(struct pool *pool, struct str meta, struct message *m)
 {
     struct str key, value;
+    size_t at = 0;
     m->pool = m->acl_m.pool = m->acl_c.pool = m->delivered.pool = pool;
     m->session_facts = POOL_NEW(pool, struct session);
     m->session_facts->pool = pool;
     m->sender = STR("");
     while (meta.len) {
-        if (!take(&meta, &key, &value) || !decode_record(pool, m, key, value)) {
+        if (!take(&meta, &key, &value) || !decode_record(pool, m, key, value, &at)) {
             return false;
         }
     }

@@ -68,6 +68,28 @@ TEST(spool_small_and_large)
     }
 }
 
+TEST(spool_numbers_come_back)
+{
+    struct session s = {.pool = unit_pool(), .host_port = 65535}, other = {0};
+    struct message m = {
+        .pool = unit_pool(), .id = STR("1abcde-00000000001-0001"), .session_facts = &s};
+    struct message back = {.pool = unit_pool(), .session_facts = &other};
+    m.acl_m.pool = m.acl_c.pool = unit_pool();
+    m.size = INT64_MIN + 1;
+    m.body_size = INT64_MAX;
+    m.body_lines = -7;
+    m.originator_uid = UINT32_MAX;
+    m.received = (struct timespec){1700000000, 999999000};
+    CHECK(spool_decode(unit_pool(), spool_encode(unit_pool(), &m), &back));
+    CHECK(back.size == INT64_MIN + 1 && back.body_size == INT64_MAX && back.body_lines == -7);
+    CHECK(back.originator_uid == UINT32_MAX && back.session_facts->host_port == 65535);
+    CHECK(back.received.tv_sec == 1700000000 && back.received.tv_nsec == 999999000);
+    /* records in another order than they are written in */
+    CHECK(spool_decode(unit_pool(), STR("lines 2:12\nid 23:1abcde-00000000001-0001\n"), &back));
+    CHECK(back.line_count == 12);
+    CHECK(!spool_decode(unit_pool(), STR("id 23:1abcde-00000000001-0001\nnone 1:1\n"), &back));
+}
+
 TEST(spool_claim_is_exclusive)
 {
     struct config *conf = fresh();

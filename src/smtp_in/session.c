@@ -45,6 +45,7 @@ void conv_init(struct conv *c, const struct config *conf, struct session *s)
     c->sess = s;
     c->msg_pool = pool_new("transaction");
     c->history.pool = s->pool;
+    s->smtp_history = &c->history;
     c->rset_free = c->helo_free = c->ehlo_free = c->starttls_free = true;
     s->enforce_sync = c->set->smtp_enforce_sync;
     s->acl_c.pool = s->pool;
@@ -436,9 +437,10 @@ enum conv_end conv_timed_out(struct conv *c)
     conv_incomplete(c, "command timeout");
     log_write(LOG_MAIN, "SMTP command timeout on%s connection from %.*s",
               c->sess->tls ? " TLS" : "", STR_ARG(who));
-    conv_notquit(c, "command-timeout", "421",
-                 str_cstr(c->msg_pool, STR_CAT(c->msg_pool, c->sess->active_hostname,
-                                               STR(": SMTP command timeout - closing connection"))));
+    conv_notquit(
+        c, "command-timeout", "421",
+        str_cstr(c->msg_pool, STR_CAT(c->msg_pool, c->sess->active_hostname,
+                                      STR(": SMTP command timeout - closing connection"))));
     return END_LOST;
 }
 

@@ -10,7 +10,7 @@
 
 #include <netdb.h>
 
-enum { DEFAULT_TIMEOUT = 30, SMTP_PORT = 25 };
+enum { DEFAULT_TIMEOUT = 30, SMTP_PORT = 25, LMTP_PORT = 24, SMTPS_PORT = 465 };
 
 /* ---- parameters ---- */
 
@@ -120,7 +120,10 @@ static int port_of(struct ectx *x, const struct transport *t)
     struct str text = transport_text(x, t, "port");
     int64_t n;
     if (str_empty(text)) {
-        return SMTP_PORT;
+        struct str protocol = transport_text(x, t, "protocol");
+        return str_is(protocol, "lmtp")    ? LMTP_PORT
+               : str_is(protocol, "smtps") ? SMTPS_PORT
+                                           : SMTP_PORT;
     }
     if (str_to_i64(text, &n)) {
         return n > 0 && n < 65536 ? (int)n : SMTP_PORT;
@@ -319,16 +322,40 @@ static struct smtp_client_opts client_options(struct talk *t, struct host *h)
     };
 }
 
+/* Connects as the transport would, with TLS as its options say. */
+static enum smtp_status open_client(struct talk *t, struct delivery *d,
+                                    const struct smtp_client_opts *o, struct str *error)
+{
+    struct smtp_tls plan;
+    if (smtp_tls_plan(t->x, d, true, &plan, error) != ADDR_OK) {
+        return SMTP_TLS_BARRED;
+    }
+    enum smtp_status st = smtp_tls_open(t->x, t->x->pool, &plan, o, &t->client, &t->reply, error);
+    if (st >= SMTP_TLS_FAILED) {
+        *error = with_host(t, *error);
+    }
+    return st;
+}
+
 /* One host. VERIFY_DEFER: no clear answer. */
 static enum verify_result try_host(struct talk *t, struct host *h)
 {
+    struct delivery *before = t->x->dlv;
+    struct delivery d = {.pool = t->x->pool,
+                         .msg = t->x->msg,
+                         .addrs = t->a,
+                         .transport = t->a->transport,
+                         .host = h};
+    t->x->dlv = &d; /* options of the transport may ask for $host */
     struct smtp_client_opts o = client_options(t, h);
     struct str error = STR_NONE;
+    d.host_port = o.port;
     t->host = h;
     t->sent = STR("");
     scope_set(t->x, STR("callout_address"),
               str_fmt(t->x->pool, "[%.*s]:%d", STR_ARG(h->address), o.port));
-    enum smtp_status st = smtp_client_open(t->x->pool, &o, &t->client, &t->reply, &error);
+    enum smtp_status st = open_client(t, &d, &o, &error);
+    t->x->dlv = before;
     if (st == SMTP_PERM) {
         t->known->domain = CALLOUT_REJECTS;
         return rejected(t, "mail");

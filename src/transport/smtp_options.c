@@ -1,8 +1,8 @@
 /*
  * Option rows of the smtp transport. Those of features that this version does not have are known by
- * name and are configuration errors.
- * Values are parsed by the option engine into struct smtp_options; checks across options are in
- * the driver's init.
+ * name and are configuration errors. Values are parsed by the option engine into struct
+ * smtp_options; checks across options are in the driver's init. What those about TLS come to for
+ * one host is smtp_tls.c's.
  */
 #include "transport/smtp.h"
 

@@ -200,7 +200,8 @@ enum outcome smtp_tls_plan(struct ectx *x, struct delivery *d, bool verifying,
     struct tls_side *side = &plan->side;
     *plan = (struct smtp_tls){.side = {.conf = x->conf,
                                        .names.pool = x->pool,
-                                       .openssl_options = tls_settings(x->conf)->openssl_options}};
+                                       .openssl_options = tls_settings(x->conf)->openssl_options},
+                              .verifying = verifying};
     plan->key = STR("");
     d->tls = NULL;
     if (!o) {
@@ -262,8 +263,9 @@ enum smtp_status smtp_tls_open(struct ectx *x, struct pool *pool, struct smtp_tl
     if (st != SMTP_TLS_FAILED || !plan->clear_after_failure) {
         return st;
     }
-    log_msg(LOG_MAIN, x->msg, "%.*s: delivering unencrypted to H=%.*s (not in hosts_require_tls)",
-            STR_ARG(*error), STR_ARG(where));
+    log_msg(LOG_MAIN, x->msg, "%.*s: %s%.*s (not in hosts_require_tls)", STR_ARG(*error),
+            plan->verifying ? "callout unencrypted to " : "delivering unencrypted to H=",
+            STR_ARG(where));
     co.tls = NULL;
     co.tls_on_connect = false;
     return smtp_client_open(pool, &co, c, r, error);

@@ -61,6 +61,7 @@ struct smtp_tls {
     bool clear_after_failure; /* after a failed handshake, over a new connection */
     bool clear_after_refusal; /* after a 4xx to STARTTLS, over the same one */
     bool has_tlsa;            /* there are TLSA records, though perhaps none that can be used */
+    bool verifying;           /* for a callout */
     struct tls_side side;
     struct tls_facts early; /* what $tls_out_… tell before there is a connection */
     struct str hindrance;   /* set: why a handshake will fail */

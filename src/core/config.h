@@ -49,6 +49,7 @@ struct config {
     struct rewrite_rule *rewrite_rules;
     struct str log_path;    /* log_file_path expanded; unset: as written */
     struct map *hidden;     /* names of options and macros marked `hide` */
+    struct str initial_cwd; /* the directory that the program was started in */
     bool rewrite_sees_smtp; /* a rule has flag S */
 };
 
@@ -68,7 +69,7 @@ struct core_settings {
     struct idlist work_groups; /* of exim_user, if the process was started by root */
     struct str exim_path;
     int max_username_length; /* 0: any */
-    int localhost_number; /* -1: unset */
+    int localhost_number;    /* -1: unset */
     struct etext localhost_number_text;
     bool disable_ipv6, allow_domain_literals, allow_utf8_domains, strip_trailing_dot;
     bool strip_excess_angle_brackets, print_topbitchars, preserve_message_logs, message_logs;

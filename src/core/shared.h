@@ -323,7 +323,9 @@ struct session {
     int64_t last_command_at;
     int mail_count, nonmail_count, synprot_errors, unknown_commands, rcpt_total;
     struct stream *stream;
-    struct str smtp_command; /* current command line, for $smtp_command */
+    const struct strvec *smtp_history; /* commands so far; NULL: none */
+    int connections_at_start;          /* $smtp_count_at_connection_start */
+    struct str smtp_command;           /* current command line, for $smtp_command */
     struct str notquit_reason;
     uint32_t caller_uid, caller_gid;
     bool caller_trusted, caller_admin;

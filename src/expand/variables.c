@@ -406,6 +406,12 @@ static struct str get_absent(struct ectx *x, struct str name)
         "regex" n, get_absent, "empty: the feature is not part of this version" \
     }
 
+static struct str get_initial_cwd(struct ectx *x, struct str name)
+{
+    (void)name;
+    return x->conf->initial_cwd;
+}
+
 const struct variable expand_variables[] = {
     ACL_ARG("1"),
     ACL_ARG("2"),
@@ -488,6 +494,7 @@ const struct variable expand_variables[] = {
     {"host_lookup_deferred", get_lookup_flag, "1 if the client's name could not be looked up now"},
     {"host_lookup_failed", get_lookup_flag, "1 if the client has no name"},
     {"host_port", get_delivery_host_port, "port of the host being tried"},
+    {"initial_cwd", get_initial_cwd, "directory that the program was started in"},
     {"interface_address", get_interface_address, "our address in the connection"},
     {"interface_port", get_interface_port, "our port in the connection"},
     SCOPED("item", "the item in hand of a list"),

@@ -197,6 +197,9 @@ void spool_msglog(struct message *m, const char *fmt, ...) __attribute__((format
 /* The whole message log into the pool; unset if there is none. */
 struct str spool_msglog_read(const struct config *conf, struct pool *pool, struct str id);
 
+/* How many messages there are, without those that are still arriving. */
+size_t spool_count(const struct config *conf);
+
 /* Ids of all messages, in order of arrival. */
 void spool_list(const struct config *conf, struct pool *pool, struct strvec *ids);
 

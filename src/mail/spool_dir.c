@@ -82,6 +82,30 @@ void spool_list(const struct config *conf, struct pool *pool, struct strvec *ids
     }
 }
 
+struct count {
+    struct pool *pool;
+    size_t n;
+};
+
+static void count_file(void *closure, struct str dir, struct str name)
+{
+    struct count *c = closure;
+    struct stat st;
+    int fd = file_open(spool_name(c->pool, dir, name, ""), O_RDONLY, 0);
+    if (fd >= 0) {
+        c->n += fstat(fd, &st) == 0 && spool_arrival(fd, &st) == ARRIVED;
+        close(fd);
+    }
+}
+
+size_t spool_count(const struct config *conf)
+{
+    struct count c = {.pool = pool_new("spool count")};
+    each_file(conf, c.pool, count_file, &c);
+    pool_free(&c.pool);
+    return c.n;
+}
+
 enum spool_arrival spool_arrival(int fd, const struct stat *st)
 {
     char footer[SPOOL_FOOTER];

@@ -87,6 +87,7 @@ struct config_source {
     struct vec files;     /* const char *; the first that exists; none: the text */
     struct str text;      /* unset: the built-in default */
     struct strvec define; /* arguments of -D */
+    struct str cwd;       /* where the program was started, for $initial_cwd */
     struct pool *pool;    /* of the errors */
     struct config_error *errors, **last;
     size_t error_count;

@@ -8,6 +8,7 @@
 #include "main/command.h"
 #include "main/reference.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -269,6 +270,8 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
     if (c->action == ACT_VERSION) {
         run_version(c, NULL);
     }
+    char cwd[PATH_MAX];
+    c->source.cwd = str_dup(c->pool, getcwd(cwd, sizeof cwd) ? str_c(cwd) : STR(""));
     struct config *conf = config_read(&c->source);
     if (!conf) {
         return refuse(&c->source);

@@ -545,6 +545,7 @@ struct config *config_read(struct config_source *src)
                       : str_unset(src->text) ? str_c(default_configuration)
                                              : src->text;
     reader_init(&rd, src, file ? file : "built-in");
+    rd.conf->initial_cwd = str_dup(rd.conf->pool, src->cwd);
     define_macros(&rd);
     rd.lines = lines_open(&rd.opt, &rd.macros, rd.conf->file, text);
     if (!rd.lines) {

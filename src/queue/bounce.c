@@ -217,8 +217,6 @@ static void set_variables(struct job *j, struct str to)
     struct vars *facts = &j->m->session_facts->facts;
     facts->pool = j->pool;
     vars_set(facts, STR("bounce_recipient"), to);
-    vars_set(facts, STR("bounce_return_size_limit"),
-             str_fmt(j->pool, "%lld", (long long)j->set->bounce_return_size_limit));
 }
 
 /* One bounce about a list of addresses. False: it could not be written. */

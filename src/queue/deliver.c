@@ -113,6 +113,7 @@ static void init_job(struct job *j, const struct config *conf, struct pool *pool
     j->changes = map_new(pool, false);
     j->bounces.pool = j->complete.pool = pool;
     ectx_init(&j->x, conf, pool);
+    j->x.queue_running = (flags & DELIVER_QUEUE_RUN) != 0;
     j->route.x = &j->x;
     j->route.why = ROUTE_DELIVER;
     j->route.submit = report_submit;

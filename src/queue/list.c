@@ -98,17 +98,15 @@ int queue_list(const struct config *conf, const struct queue_list_opts *o)
 {
     struct pool *pool = pool_new("queue list");
     struct strvec ids = {.pool = pool};
-    if (o->ids.n) {
+    if (o->count) {
+        printf("%zu\n", o->ids.n ? o->ids.n : spool_count(conf));
+    } else if (o->ids.n) {
         ids = o->ids;
     } else {
         spool_list(conf, pool, &ids);
     }
-    if (o->count) {
-        printf("%zu\n", ids.n);
-    } else {
-        for (size_t i = 0; i < ids.n; i++) {
-            list_one(conf, ids.v[i], o);
-        }
+    for (size_t i = 0; i < ids.n; i++) {
+        list_one(conf, ids.v[i], o);
     }
     fflush(stdout);
     pool_free(&pool);

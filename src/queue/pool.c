@@ -80,6 +80,11 @@ static int connected(const struct config *conf)
     return sender.fd;
 }
 
+bool queue_pool_present(const struct config *conf)
+{
+    return connected(conf) >= 0;
+}
+
 /* Writes the record. False if there is no pool; a full one is as good as success. */
 static bool tell_pool(const struct config *conf, struct str id, char what)
 {

@@ -87,11 +87,43 @@ static struct str get_fact(struct ectx *x, struct str name)
                                            : STR_NONE;
 }
 
+static struct str get_size_limit(struct ectx *x, struct str name)
+{
+    (void)name;
+    struct str s =
+        str_fmt(x->pool, "%lld", (long long)queue_settings(x->conf)->bounce_return_size_limit);
+    s.tainted = false;
+    return s;
+}
+
+/* The older names of what warn_message_... says. */
+static struct str get_warnmsg(struct ectx *x, struct str name)
+{
+    return get_fact(x, str_is(name, "warnmsg_delay") ? STR("warn_message_delay")
+                                                     : STR("warn_message_recipients"));
+}
+
+/* How many messages are queued; empty unless a daemon is there to know. */
+static struct str get_queue_size(struct ectx *x, struct str name)
+{
+    (void)name;
+    if (!queue_pool_present(x->conf)) {
+        return STR("");
+    }
+    struct str s = str_fmt(x->pool, "%zu", spool_count(x->conf));
+    s.tainted = false;
+    return s;
+}
+
 static const struct variable variables[] = {
     {"bounce_recipient", get_fact, "recipient of the bounce being written"},
-    {"bounce_return_size_limit", get_fact, "bounce_return_size_limit, rounded to kilobytes"},
+    {"bounce_return_size_limit", get_size_limit, "bounce_return_size_limit in bytes"},
+    {"queue_size", get_queue_size, "messages queued, if a daemon runs"},
+    {"return_size_limit", get_size_limit, "older name of bounce_return_size_limit"},
     {"warn_message_delay", get_fact, "how long the message has been delayed"},
     {"warn_message_recipients", get_fact, "recipients of the delay warning"},
+    {"warnmsg_delay", get_warnmsg, "older name of warn_message_delay"},
+    {"warnmsg_recipients", get_warnmsg, "older name of warn_message_recipients"},
     {0},
 };
 

@@ -46,6 +46,9 @@ enum queue_how {
 };
 double queue_hand_over(const struct config *conf, struct str id, enum queue_how how);
 
+/* True if somebody reads the pool's pipe. */
+bool queue_pool_present(const struct config *conf);
+
 /* What reports of other rooms have to know of this one's options. */
 struct queue_report_policy {
     bool return_message, return_body; /* bounce_return_message, bounce_return_body */

@@ -126,6 +126,25 @@ static bool refuse_line_ends(struct conv *c, const struct data_reader *d)
     return true;
 }
 
+/*
+ * RFC 3030 3: what BDAT carries is taken as it is, so a header whose lines do not end in CRLF is
+ * none.
+ */
+static bool refuse_header_lf(struct conv *c, struct receiver *r)
+{
+    if (!r->header_lf) {
+        return false;
+    }
+    receive_end_input(r);
+    c->msg->id = STR(""); /* it has not come so far as to have one */
+    log_rejected(c, LOG_MAIN | LOG_REJECT,
+                 STR("Non-CRLF-terminated header, under CHUNKING: message abandoned"));
+    reply(c, "552 Message header not CRLF terminated");
+    receive_abort(r);
+    conv_reset(c);
+    return true;
+}
+
 /* Too big in one way or another, or not written. */
 static bool refuse_size(struct conv *c, struct receiver *r)
 {
@@ -472,13 +491,17 @@ enum conv_end cmd_bdat(struct conv *c, const struct smtp_line *l)
         conv_reset(c);
         return read_chunk(c, size, NULL) ? GO_ON : END_LOST;
     }
-    r.chunked = true;
     struct data_reader d = {.mode = DATA_RAW, .put = receive_put, .closure = &r};
+    r.chunked = true;
+    r.reader = &d;
     for (;;) {
         if (!read_chunk(c, size, &d)) {
             return lost_in_data(c, &r);
         }
         total += size;
+        if (refuse_header_lf(c, &r)) {
+            return GO_ON;
+        }
         if (last) {
             break;
         }

@@ -30,6 +30,7 @@ static void odd_line_end(struct data_reader *r, bool lf)
     if (r->mode == DATA_SMTP) {
         *(lf ? &r->bare_lf : &r->bare_cr) = true;
     }
+    r->lf_alone = lf;
     put(r, "\n", 1);
     r->state = DS_BOL;
     r->odd_bol = true;
@@ -37,6 +38,7 @@ static void odd_line_end(struct data_reader *r, bool lf)
 
 static void line_end(struct data_reader *r)
 {
+    r->lf_alone = false;
     put(r, "\n", 1);
     r->state = DS_BOL;
     r->odd_bol = false;

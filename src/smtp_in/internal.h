@@ -113,6 +113,7 @@ struct data_reader {
     bool bare_lf, bare_cr; /* seen one in DATA_SMTP */
     bool bad_end;          /* a lone dot between line ends of which one was not CRLF */
     bool odd_bol;          /* the line began after a bare CR or LF */
+    bool lf_alone;         /* the last line end given to put was a bare LF */
     bool done;
     bool (*put)(void *closure, const char *p, size_t n); /* text with LF line ends */
     void *closure;
@@ -320,6 +321,8 @@ struct receiver {
     struct str arrival;                       /* text of the "<=" line; unset before it is made */
     enum queue_how how;                       /* what to do once the sender has been answered */
     bool chunked;                             /* it came by BDAT */
+    const struct data_reader *reader;         /* of a chunked message */
+    bool header_lf;                           /* a line of its header ended in LF alone */
     bool sender_forced, name_forced, trusted; /* local: -f, -F were given; the caller is trusted */
 };
 

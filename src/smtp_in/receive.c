@@ -116,7 +116,7 @@ static size_t put_header(struct receiver *r, const char *p, size_t n)
     if (r->set->header_maxsize > 0 && r->header_bytes > r->set->header_maxsize) {
         r->header_too_big = true;
     }
-    if (r->header_too_big || r->header_line_too_big) {
+    if (r->header_too_big || r->header_line_too_big || r->header_lf) {
         return take; /* read on, keep nothing */
     }
     for (size_t i = 0; i < take; i++) {
@@ -135,6 +135,7 @@ static size_t put_header(struct receiver *r, const char *p, size_t n)
         r->msg->line_count++;
         header_line(r, line);
         buf_cut(&r->line, 0);
+        r->header_lf = r->reader && r->reader->lf_alone;
     }
     return take;
 }

@@ -105,6 +105,7 @@ void smtp_in_serve(const struct config *conf, const struct smtp_peer *peer)
 {
     struct conv c = {.peer = peer, .tcp = true};
     struct session *s = new_session(peer);
+    s->connections_at_start = peer->connections;
     conv_init(&c, conf, s);
     set_socket(c.set, peer->fd);
     c.tls_at_once = peer->tls_on_connect;

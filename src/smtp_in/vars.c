@@ -35,6 +35,25 @@ static struct str get_smtp_argument(struct ectx *x, struct str name)
                                                         : STR_NONE;
 }
 
+static struct str get_history(struct ectx *x, struct str name)
+{
+    (void)name;
+    const struct strvec *v = x->sess ? x->sess->smtp_history : NULL;
+    struct buf b;
+    buf_init(&b, x->pool, 4096);
+    for (size_t i = 0; v && i < v->n; i++) {
+        buf_addz(&b, i ? "," : "");
+        buf_adds(&b, v->v[i]);
+    }
+    return buf_str(&b);
+}
+
+static struct str get_connections(struct ectx *x, struct str name)
+{
+    (void)name;
+    return number(x, x->sess ? x->sess->connections_at_start : 0);
+}
+
 static struct str get_notquit_reason(struct ectx *x, struct str name)
 {
     (void)name;
@@ -47,6 +66,8 @@ const struct variable smtp_in_variables[] = {
     {"rcpt_fail_count", get_rcpt_fail_count, "of them, refused for good"},
     {"smtp_command", get_smtp_command, "the SMTP command in hand"},
     {"smtp_command_argument", get_smtp_argument, "its argument"},
+    {"smtp_command_history", get_history, "the last commands, separated by commas"},
+    {"smtp_count_at_connection_start", get_connections, "connections when this one began"},
     {"smtp_notquit_reason", get_notquit_reason, "why the connection ends without QUIT"},
     {NULL, NULL, NULL},
 };

@@ -64,19 +64,19 @@ static bool end(struct reply *y, enum outcome outcome, int why, struct str text)
     return false;
 }
 
-/* Printing characters, and (in headers) newlines with white space behind them. */
-static bool acceptable(struct str s, bool any_line)
+/* The first byte of a header that may not be in one, or -1: newlines need white space behind them. */
+static int unprintable(struct str s)
 {
     for (uint32_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c == '\n' && (any_line || (i + 1 < s.len && isspace((unsigned char)s.p[i + 1])))) {
+        if (c == '\n' && i + 1 < s.len && isspace((unsigned char)s.p[i + 1])) {
             continue;
         }
         if ((c < ' ' && c != '\t') || c == 127) {
-            return false;
+            return c;
         }
     }
-    return true;
+    return -1;
 }
 
 static bool value(struct reply *y, const struct etext *e, bool header, struct str *out)
@@ -87,16 +87,17 @@ static bool value(struct reply *y, const struct etext *e, bool header, struct st
         return true;
     }
     if (!expand_option(x, e, out)) {
-        return end(y, ADDR_DEFER, ERRNO_EXPANDFAIL,
+        return end(y, ADDR_FAIL, 0,
                    str_fmt(x->pool, "Expansion of \"%.*s\" failed in %.*s transport: %.*s",
                            STR_ARG(e->text), STR_ARG(y->d->transport->name), STR_ARG(x->error)));
     }
-    if (header && !acceptable(*out, false)) {
-        return end(y, ADDR_DEFER, ERRNO_EXPANDFAIL,
+    int bad = header ? unprintable(*out) : -1;
+    if (bad >= 0) {
+        return end(y, ADDR_FAIL, 0,
                    str_fmt(x->pool,
                            "Expansion of \"%.*s\" in %.*s transport contains non-printing "
-                           "character",
-                           STR_ARG(e->text), STR_ARG(y->d->transport->name)));
+                           "character %d",
+                           STR_ARG(e->text), STR_ARG(y->d->transport->name), bad));
     }
     return true;
 }
@@ -115,7 +116,7 @@ static bool values(struct reply *y)
     }
     y->once_repeat = str_empty(str_trim(repeat)) ? 0 : time_interval(str_trim(repeat));
     if (y->once_repeat < 0) {
-        return end(y, ADDR_DEFER, ERRNO_EXPANDFAIL,
+        return end(y, ADDR_FAIL, 0,
                    str_fmt(y->x->pool,
                            "Invalid time value \"%.*s\" for \"once_repeat\" in %.*s "
                            "transport",

@@ -410,13 +410,30 @@ static struct str print_value(struct pool *pool, const struct option *row, const
     }
 }
 
+/* Here, unlike in a log line, a tab is shown as well. */
+static struct str tabs_shown(struct pool *pool, struct str s)
+{
+    if (str_chr(s, '\t') < 0) {
+        return s;
+    }
+    char *p = pool_alloc(pool, (size_t)s.len * 2 + 1), *q = p;
+    for (uint32_t i = 0; i < s.len; i++) {
+        if (s.p[i] == '\t') {
+            *q++ = '\\';
+        }
+        *q++ = s.p[i] == '\t' ? 't' : s.p[i];
+    }
+    *q = '\0';
+    return str_n(p, (size_t)(q - p));
+}
+
 struct str opt_print(struct pool *pool, const struct option *row, const void *base)
 {
     if (row->type == OPT_BOOL) {
         const bool *field = (const bool *)(const void *)((const char *)base + row->offset);
         return STR_CAT(pool, str_c(*field ? "" : "no_"), str_c(row->name));
     }
-    struct str value = str_printable(pool, print_value(pool, row, base), true);
+    struct str value = tabs_shown(pool, str_printable(pool, print_value(pool, row, base), true));
     /* As in Exim: an unset list of users, groups or a number ends in the equals sign. */
     bool bare = row->type == OPT_USERS || row->type == OPT_GROUPS || row->type == OPT_FIXED;
     return STR_CAT(pool, str_c(row->name), str_c(bare && str_empty(value) ? " =" : " = "), value);

@@ -270,8 +270,7 @@ static bool gather_put(void *closure, const char *p, size_t n)
 /* The body in pieces. A line never straddles two pieces' check_string: pieces end at line ends. */
 static bool copy_body(struct message *m, struct pool *pool, struct line_filter *f)
 {
-    struct pool_mark mark = pool_mark(pool);
-    char *p = pool_alloc(pool, CHUNK);
+    char *p = pool_alloc(pool, CHUNK); /* kept: what takes the pieces may allocate, too */
     int64_t at = 0;
     bool ok = true;
     for (;;) {
@@ -288,9 +287,6 @@ static bool copy_body(struct message *m, struct pool *pool, struct line_filter *
         }
         at += (int64_t)take;
     }
-    int e = errno;
-    pool_release(pool, mark);
-    errno = e;
     return ok;
 }
 

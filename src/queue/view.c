@@ -4,6 +4,7 @@
  * The message is not locked; one that is gone is said to be so.
  */
 #include "queue/internal.h"
+#include "tls/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,6 +45,39 @@ static void variables(const char *kind, const struct vars *v)
     }
 }
 
+/* A certificate as PEM on one line: its line ends are written as in C. */
+static void certificate(struct pool *pool, const char *name, struct str der)
+{
+    if (str_empty(der)) {
+        return;
+    }
+    struct str pem = pem_encode(pool, "CERTIFICATE", der), line;
+    printf("-%s ", name);
+    while (str_next(&pem, '\n', &line)) {
+        printf("%.*s\\n", STR_ARG(line));
+    }
+    printf("\n");
+}
+
+/* What is known of the encrypted connection the message came over. */
+static void encryption(struct pool *pool, const struct tls_facts *f)
+{
+    if (!f) {
+        return;
+    }
+    flag("tls_certificate_verified", f->verified);
+    text("tls_cipher", f->cipher);
+    certificate(pool, "tls_peercert", f->peercert);
+    text("tls_peerdn", f->peerdn);
+    text("tls_sni", f->sni);
+    certificate(pool, "tls_ourcert", f->ourcert);
+    if (f->ocsp) {
+        printf("-tls_ocsp %d\n", (int)f->ocsp);
+    }
+    printf("-tls_resumption %c\n", 'A' + f->resumption);
+    text("tls_ver", f->version);
+}
+
 static void facts(const struct message *m)
 {
     const struct session *s = m->session_facts;
@@ -76,6 +110,7 @@ static void facts(const struct message *m)
     if (m->dsn_ret) {
         printf("-dsn_ret %d\n", m->dsn_ret);
     }
+    encryption(m->pool, s->tls);
 }
 
 static int by_text(const void *a, const void *b)

@@ -96,7 +96,7 @@ static bool read_value(struct opt_reader *r, struct acl_line *l, struct str rest
                                : opt_error(r, "ACL error: unexpected text after \"%s\"", row->name);
     }
     if (str_empty(rest) || rest.p[0] != '=') {
-        return opt_error(r, "ACL error: missing \"=\" after ACL \"%s\" %s", row->name,
+        return opt_error(r, "error in ACL: \"=\" missing after ACL \"%s\" %s", row->name,
                          row->flags & AC_MODIFIER ? "modifier" : "condition");
     }
     struct option opt = arg_expand;
@@ -111,10 +111,10 @@ static bool read_value(struct opt_reader *r, struct acl_line *l, struct str rest
     return opt_set(r, &opt, l, value, false);
 }
 
-/* One condition or modifier, appended to the statement. */
-static bool read_condition(struct opt_reader *r, struct acl_statement *s, struct str text)
+/* One condition or modifier, appended to the statement; `whole` is its line, for errors. */
+static bool read_condition(struct opt_reader *r, struct acl_statement *s, struct str text,
+                           struct str whole)
 {
-    struct str whole = text;
     bool negated = text.p[0] == '!';
     if (negated) {
         text = str_from(text, 1);
@@ -183,7 +183,7 @@ bool acl_add_line(struct opt_reader *r, struct acl *acl, struct str line)
                              STR_ARG(word), STR_ARG(all));
         }
     }
-    return str_empty(rest) ? true : read_condition(r, s, rest);
+    return str_empty(rest) ? true : read_condition(r, s, rest, all);
 }
 
 /* If the line is "name:", gives the name. */
@@ -227,7 +227,7 @@ bool acl_read_line(struct opt_reader *r, struct str line)
         return begin_acl(r, set, name);
     }
     if (!set->last) {
-        return opt_error(r, "missing ACL name in \"%.*s\"", STR_ARG(line));
+        return opt_error(r, "missing or malformed ACL name");
     }
     return acl_add_line(r, set->last, line);
 }

@@ -537,6 +537,19 @@ static const char *choose_file(const struct config_source *src)
     return NULL;
 }
 
+/* All names that -C gave, as it gave them. */
+static struct str file_names(const struct config_source *src)
+{
+    struct buf b;
+    buf_init(&b, src->pool, 1 << 16);
+    for (size_t i = 0; i < src->files.n; i++) {
+        const char *file = src->files.v[i];
+        buf_addz(&b, i ? ":" : "");
+        buf_addz(&b, file ? file : "");
+    }
+    return buf_str(&b);
+}
+
 struct config *config_read(struct config_source *src)
 {
     struct reader rd;
@@ -549,8 +562,12 @@ struct config *config_read(struct config_source *src)
     define_macros(&rd);
     rd.lines = lines_open(&rd.opt, &rd.macros, rd.conf->file, text);
     if (!rd.lines) {
-        source_error(src, str_fmt(src->pool, "failed to open configuration file %s: %s", file,
-                                  strerror(errno)));
+        struct str names = file_names(src);
+        source_error(src,
+                     errno == ENOENT
+                         ? STR_CAT(src->pool, STR("non-existent configuration file(s): "), names)
+                         : str_fmt(src->pool, "failed to open configuration file %s: %s", file,
+                                   strerror(errno)));
     } else {
         read_all(&rd);
         finish(&rd);

@@ -293,15 +293,13 @@ static bool link_names(struct config *conf, struct opt_reader *r, struct router 
     }
     struct str pass = router->pass_router_text, redirect = router->redirect_router_text;
     if (!str_unset(pass) && !(router->pass_router = find_router(router->next, pass))) {
-        ok = find_router(conf->routers, pass)
-                 ? opt_error(r, "%.*s router:\n  pass_router \"%.*s\" does not follow \"%.*s\"",
-                             STR_ARG(router->name), STR_ARG(pass), STR_ARG(router->name))
-                 : opt_error(r, "%.*s router:\n  pass_router \"%.*s\" not found",
-                             STR_ARG(router->name), STR_ARG(pass));
+        ok = opt_error(r, "new_router \"%.*s\" %s \"%.*s\" router", STR_ARG(pass),
+                       find_router(conf->routers, pass) ? "does not follow" : "not found for",
+                       STR_ARG(router->name));
     }
     if (!str_unset(redirect) && !(router->redirect_router = find_router(conf->routers, redirect))) {
-        ok = opt_error(r, "%.*s router:\n  redirect_router \"%.*s\" not found",
-                       STR_ARG(router->name), STR_ARG(redirect));
+        ok = opt_error(r, "new_router \"%.*s\" not found for \"%.*s\" router", STR_ARG(redirect),
+                       STR_ARG(router->name));
     }
     return ok;
 }

@@ -117,8 +117,8 @@ bool redirect_init(struct opt_reader *r, struct router *router)
 {
     struct redirect_opts *o = router->opts;
     if (str_unset(o->data.text) == str_unset(o->file.text)) {
-        return opt_error(r, "%.*s router:\n  %s must be specified", STR_ARG(router->name),
-                         "either \"file\" or \"data\" (but not both)");
+        return opt_error(r, "%.*s router:\n  %s of \"file\" or \"data\" must be specified",
+                         STR_ARG(router->name), str_unset(o->data.text) ? "one" : "only one");
     }
     if (o->qualify_preserve_domain && !str_unset(o->qualify_domain.text)) {
         return opt_error(r, "only one of qualify_domain or qualify_preserve_domain must be set");

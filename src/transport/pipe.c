@@ -129,7 +129,7 @@ static bool init(struct opt_reader *r, struct transport *t)
     t->multi_domain = true;
     t->pipe_as_creator = o->pipe_as_creator;
     if (o->return_output && o->return_fail_output) {
-        return opt_error(r, "%.*s transport:\n  both return_output and return_fail_output are set",
+        return opt_error(r, "both return_output and return_fail_output set for %.*s transport",
                          STR_ARG(name));
     }
     if (o->log_output && o->log_fail_output) {

@@ -36,11 +36,13 @@ struct tls_link {
     struct tls_context *context; /* the one in use */
     struct tls *t;
     bool server, asks_status;
-    bool heard;          /* server: the first ClientHello has been handed to policy */
-    bool judged;         /* the peer's chain has been handed to policy */
-    int alert;           /* policy ends the handshake with it; 0: it does not */
-    int wire_errno;      /* of the last failure below */
-    int first;           /* octet from the peer; -1: none yet */
+    bool heard;            /* server: the first ClientHello has been handed to policy */
+    bool judged;           /* the peer's chain has been handed to policy */
+    int alert;             /* policy ends the handshake with it; 0: it does not */
+    int wire_errno;        /* of the last failure below */
+    int first;             /* octet from the peer; -1: none yet */
+    unsigned char tail[7]; /* the last octets from the peer, until the handshake is over */
+    bool done;
     int lifetime;        /* client: seconds, of the newest ticket */
     struct str original; /* client: cipher of the session that was offered */
 };
@@ -85,6 +87,25 @@ static struct tls_link *link_of(gnutls_session_t session)
 
 /* ---- the wire ---- */
 
+static void note_octets(struct tls_link *l, const unsigned char *p, size_t n)
+{
+    size_t keep = n < sizeof l->tail ? n : sizeof l->tail;
+    l->first = l->first < 0 ? *p : l->first;
+    memmove(l->tail, l->tail + keep, sizeof l->tail - keep);
+    memcpy(l->tail + sizeof l->tail - keep, p + n - keep, keep);
+}
+
+/*
+ * The fatal alert in clear that the peer ended with; -1: none. With TLS 1.3 some clients send it so
+ * (OpenSSL), and GnuTLS takes it for a record that it cannot decrypt.
+ */
+static int clear_alert(const struct tls_link *l)
+{
+    enum { ALERT = 21, FATAL = 2 };
+    const unsigned char *p = l->tail;
+    return p[0] == ALERT && p[1] == 3 && p[3] == 0 && p[4] == 2 && p[5] == FATAL ? p[6] : -1;
+}
+
 static ssize_t wire_pull(gnutls_transport_ptr_t ptr, void *p, size_t n)
 {
     struct tls_link *l = ptr;
@@ -92,8 +113,8 @@ static ssize_t wire_pull(gnutls_transport_ptr_t ptr, void *p, size_t n)
     if (got < 0) {
         l->wire_errno = errno;
         gnutls_transport_set_errno(l->session, errno);
-    } else if (got > 0 && l->first < 0) {
-        l->first = *(unsigned char *)p;
+    } else if (got > 0 && !l->done) {
+        note_octets(l, p, (size_t)got);
     }
     return got;
 }
@@ -668,6 +689,10 @@ static enum tls_io fail_handshake(struct tls_link *l, int code, struct tls_failu
         failure->text = gtls_words(code);
         if (failure->cause == TLS_CAUSE_PEER_ALERT) {
             failure->alert = (int)gnutls_alert_get(l->session);
+        } else if (code == GNUTLS_E_DECRYPTION_FAILED && clear_alert(l) >= 0) {
+            failure->cause = TLS_CAUSE_PEER_ALERT;
+            failure->alert = clear_alert(l);
+            failure->text = gtls_words(GNUTLS_E_FATAL_ALERT_RECEIVED);
         } else {
             send_alert(l, code);
         }
@@ -711,6 +736,7 @@ static enum tls_io gtls_handshake(struct tls_link *l, struct pool *pool,
     do {
         r = gnutls_handshake(l->session);
     } while (r < 0 && r != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(r));
+    l->done = true;
     if (r >= 0 && l->server) {
         r = finish_server(l);
     }

@@ -324,7 +324,7 @@ static bool copy_message(struct ectx *x, struct delivery *d, unsigned flags, str
             return false;
         }
     }
-    return flags & TW_NO_BODY || copy_body(d->msg, f);
+    return flags & TW_NO_BODY || copy_body(d->msg, d->pool, f);
 }
 
 bool transport_write_message(struct ectx *x, struct delivery *d, struct transport_writer *w)

@@ -14,6 +14,7 @@ use Minim::Test::Job;
 use Minim::Test::Matrix;
 use Minim::Test::Mta;
 use Minim::Test::Options;
+use Minim::Test::Process qw(await);
 use Minim::Test::Report;
 use Minim::Test::Suite;
 
@@ -61,6 +62,7 @@ sub _run_all ($setting, $report, @tests) {
     local $SIG{INT} = local $SIG{TERM} = sub ($signal) {
         kill KILL => map { $_->[0] } values %running;
         waitpid $_->[0], 0 for values %running;
+        await(10, sub { !_at_work($setting->{work_root}) });    # their namespaces end with them, a moment later
         print "\nrunning tests were stopped\n";
         $report->finish;
         exit 130;
@@ -84,6 +86,15 @@ sub _run_all ($setting, $report, @tests) {
         }
     }
     return;
+}
+
+# Whether there are still namespaces of tests with work folders here.
+sub _at_work ($folder) {
+    for my $file (grep { $_ ne "/proc/$$/cmdline" } glob '/proc/[0-9]*/cmdline') {
+        open my $in, '<', $file or next;
+        return 1 if (do { local $/ = undef; <$in> // '' }) =~ m{\Q$folder\E/[^/]+/spec\.json};
+    }
+    return 0;
 }
 
 sub _start ($setting, $test) {

@@ -237,7 +237,16 @@ static bool set_errors(struct command *c, int n, struct str value)
 }
 
 /* Flags and texts of the command, by number. */
-enum { F_EXTRACT, F_NO_DOT, F_EXTRACT_NO_DOT, F_NO_QUALIFY, F_NAMES_ONLY, F_METOO, F_TLS };
+enum {
+    F_EXTRACT,
+    F_NO_DOT,
+    F_EXTRACT_NO_DOT,
+    F_NO_QUALIFY,
+    F_NAMES_ONLY,
+    F_METOO,
+    F_TLS,
+    F_NO_FIXUPS
+};
 
 static bool set_flag(struct command *c, int n, struct str value)
 {
@@ -247,6 +256,7 @@ static bool set_flag(struct command *c, int n, struct str value)
     s->dot_ends &= n != F_NO_DOT && n != F_EXTRACT_NO_DOT;
     s->qualify_no |= n == F_NO_QUALIFY;
     s->metoo |= n == F_METOO;
+    s->suppress_local_fixups |= n == F_NO_FIXUPS;
     s->tls_on_connect |= n == F_TLS;
     c->names_only |= n == F_NAMES_ONLY;
     return true;
@@ -279,6 +289,13 @@ static bool set_protocol(struct command *c, int n, struct str value)
     return !str_empty(c->submission.protocol);
 }
 
+/* -N: nothing is delivered, by this submission or by these deliveries; shown as they go. */
+static bool set_no_delivery(struct command *c, int n, struct str value)
+{
+    c->submission.dont_deliver = c->run.dont_deliver = true;
+    return set_verbose(c, n, value);
+}
+
 static bool set_unsupported(struct command *c, int n, struct str value)
 {
     (void)c;
@@ -301,9 +318,11 @@ static const struct row rows[] = {
     {"-C", VALUE, set_file, 0},
     {"-D", REST, set_macro, 0},
     {"-F", VALUE, TEXT(submission.full_name)},
-    {"-G", ALONE, set_unsupported, 0},
-    {"-L", VALUE, set_unsupported, 0},
+    {"-E", REST, set_unsupported, 0},
+    {"-G", ALONE, set_flag, F_NO_FIXUPS},
+    {"-L", VALUE, TEXT(syslog_tag)},
     {"-M", ALONE, set_message_action, QA_DELIVER},
+    {"-MC", REST, set_unsupported, 0},
     {"-MG", NEXT, set_unsupported, 0},
     {"-Mar", ALONE, set_message_action, QA_ADD_RECIPIENT},
     {"-Mc", ALONE, set_retrying_delivery, QA_DELIVER},
@@ -319,11 +338,12 @@ static const struct row rows[] = {
     {"-Mvc", ALONE, set_message_action, QA_VIEW_COPY},
     {"-Mvh", ALONE, set_message_action, QA_VIEW_HEADER},
     {"-Mvl", ALONE, set_message_action, QA_VIEW_LOG},
-    {"-N", ALONE, set_unsupported, 0},
+    {"-N", ALONE, set_no_delivery, 0},
     {"-O", VALUE, set_nothing, 0},
     {"-U", ALONE, set_nothing, 0},
     {"-X", VALUE, set_nothing, 0},
     {"-bF", NEXT, set_unsupported, 0},
+    {"-bI:", REST, set_unsupported, 0},
     {"-bP", ALONE, set_action, ACT_PRINT},
     {"-bS", ALONE, set_receive, SUBMIT_BATCH},
     {"-bV", ALONE, set_action, ACT_VERSION},
@@ -331,7 +351,7 @@ static const struct row rows[] = {
     {"-bdf", ALONE, set_daemon, true},
     {"-be", ALONE, set_action, ACT_EXPAND},
     {"-bem", NEXT, set_message_file, 0},
-    {"-bf", NEXT, set_unsupported, 0},
+    {"-bf", REST, set_unsupported, 0},
     {"-bh", NEXT, set_host_check, false},
     {"-bhc", NEXT, set_host_check, true},
     {"-bi", ALONE, set_action, ACT_ALIASES},
@@ -383,6 +403,7 @@ static const struct row rows[] = {
     {"-oep", ALONE, set_errors, ERRORS_PRINT},
     {"-oeq", ALONE, set_errors, ERRORS_QUIET},
     {"-oew", ALONE, set_errors, ERRORS_WRITE},
+    {"-oY", ALONE, set_nothing, 0},
     {"-oi", ALONE, set_flag, F_NO_DOT},
     {"-oitrue", ALONE, set_flag, F_NO_DOT},
     {"-om", ALONE, set_flag, F_METOO},

@@ -56,7 +56,7 @@ struct command {
     /* tests */
     bool verify, as_sender, names_only, verbose;
     struct str message_file, message_id; /* -bem, -Mset */
-    struct str log_line, bi_argument;
+    struct str log_line, bi_argument, syslog_tag;
 };
 
 /* Reads the command line. False after saying on standard error what is wrong with it. */

@@ -243,6 +243,44 @@ static bool is_check(const struct command *c)
     }
 }
 
+/* -L: what this process logs goes to syslog, under the tag. */
+static bool use_syslog(const struct command *c, struct config *conf)
+{
+    enum { TAG_MAX = 32 };
+    struct core_settings *s = conf->settings[ROOM_CORE];
+    if (str_unset(c->syslog_tag)) {
+        return true;
+    }
+    if (!c->caller.admin) {
+        fprintf(stderr, "exim: permission denied\n");
+        return false;
+    }
+    if (str_empty(c->syslog_tag) || c->syslog_tag.len > TAG_MAX) {
+        fprintf(stderr, "exim: the tag of -L must have from 1 to %d characters\n", TAG_MAX);
+        return false;
+    }
+    s->syslog_processname = str_dup(conf->pool, c->syslog_tag);
+    conf->log_path = STR("syslog");
+    return true;
+}
+
+/* -N and -G are not for everybody. */
+static bool may_alter(const struct command *c, const struct config *conf)
+{
+    bool owner = c->caller.uid == 0 || c->caller.uid == priv_work_uid(conf);
+    bool of_others =
+        c->action == ACT_DAEMON || c->action == ACT_QUEUE_RUN || c->action == ACT_MESSAGES;
+    if (c->submission.suppress_local_fixups && !c->caller.trusted) {
+        fprintf(stderr, "exim: permission denied (-G requires a trusted user)\n");
+        return false;
+    }
+    if (c->submission.dont_deliver && of_others && !owner) {
+        fprintf(stderr, "exim: Permission denied\n");
+        return false;
+    }
+    return true;
+}
+
 static bool may_check(const struct command *c, const struct config *conf)
 {
     if (c->caller.admin || !main_settings(conf)->commandline_checks_require_admin || !is_check(c)) {
@@ -277,7 +315,8 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
         return refuse(&c->source);
     }
     *own = c->action == ACT_DAEMON ? NULL : conf;
-    if (!caller_judge(c, conf) || !may_check(c, conf)) {
+    if (!caller_judge(c, conf) || !may_check(c, conf) || !may_alter(c, conf) ||
+        !use_syslog(c, conf)) {
         return 1;
     }
     config_apply(conf);

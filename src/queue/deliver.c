@@ -209,7 +209,9 @@ static void keep(struct job *j)
 /* Everything after the deliveries. */
 static void settle(struct job *j)
 {
-    retry_write_all(j);
+    if (!j->m->dont_deliver) { /* nothing was learnt of any host */
+        retry_write_all(j);
+    }
     if (j->succeeded) {
         bounce_success(j);
     }
@@ -250,6 +252,7 @@ static enum deliver_result run(struct job *j, struct str id)
         spool_close(j->m);
         return DELIVERED_NOT_ATTEMPTED;
     }
+    j->m->dont_deliver |= (j->flags & DELIVER_NOT) != 0;
     check_whole(j);
     queue_make_addresses(j);
     queue_route_all(j);

@@ -23,6 +23,7 @@ enum deliver_flags {
     DELIVER_FIRST = 16,
     DELIVER_LOCAL_ONLY = 32,
     DELIVER_ROUTE_ONLY = 64,
+    DELIVER_NOT = 128 /* -N: no transport is run, from now on */,
     DELIVER_FOREGROUND = 1024 /* -odi: reports are delivered before the message is completed */
 };
 
@@ -83,6 +84,7 @@ struct queue_run_opts {
     bool first_only;              /* -qi */
     bool force, force_frozen;     /* -qf, -qff */
     bool local_only;              /* -ql */
+    bool dont_deliver;            /* -N */
     bool two_stage;               /* -qq */
     struct str sender, recipient; /* -S, -R: substring; unset: all */
     bool sender_regex, recipient_regex;

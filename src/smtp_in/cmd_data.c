@@ -36,6 +36,8 @@ static bool begin(struct conv *c, struct receiver *r)
     r->ignore_fromline =
         c->notcp ? c->set->ignore_fromline_local : conv_host_in(c, &c->set->ignore_fromline_hosts);
     c->msg->local = c->notcp;
+    c->msg->dont_deliver = c->sub && c->sub->dont_deliver;
+    c->msg->suppress_local_fixups |= c->sub && c->sub->suppress_local_fixups;
     if (c->notcp && str_empty(c->sess->host_address) &&
         !caller_may_send_as(&c->x, c->msg->sender)) {
         c->msg->sender = caller_address(&c->x);

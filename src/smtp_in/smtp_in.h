@@ -47,7 +47,9 @@ struct submission {
         ERRORS_MAIL_EXIT0,
         ERRORS_QUIET,
         ERRORS_WRITE
-    } errors; /* -oe */
+    } errors;                   /* -oe */
+    bool dont_deliver;          /* -N */
+    bool suppress_local_fixups; /* -G, from a trusted caller */
     bool how_set, trusted, admin, qualify_no, metoo, tls_on_connect;
     struct str caller;            /* --caller LOGIN from a trusted caller */
     int receive_timeout;          /* -or, seconds; -1: the option's */

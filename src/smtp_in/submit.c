@@ -461,6 +461,8 @@ static void fill_message(struct plain *p)
     m->originator_login = p->sess->caller_login;
     m->originator_uid = sub->uid;
     m->originator_gid = sub->gid;
+    m->dont_deliver = sub->dont_deliver;
+    m->suppress_local_fixups = sub->suppress_local_fixups;
     m->allow_unqualified_sender = m->allow_unqualified_rcpt = !sub->qualify_no;
     m->received_protocol = str_empty(sub->protocol) || !sub->trusted ? STR("local") : sub->protocol;
     if (sub->trusted) {

@@ -53,6 +53,8 @@ static const struct {
     F(F_BOOL, how_set),
     F(F_BOOL, qualify_no),
     F(F_BOOL, metoo),
+    F(F_BOOL, dont_deliver),
+    F(F_BOOL, suppress_local_fixups),
     F(F_STR, caller),
     F(F_INT, receive_timeout),
     F(F_INT, smtp_receive_timeout),

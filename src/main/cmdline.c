@@ -558,6 +558,10 @@ bool command_parse(struct command *c, int argc, char **argv)
         if (!option(c, argv, &i)) {
             return false;
         }
+        if (c->action == ACT_RETRY || c->action == ACT_REWRITE) {
+            i++; /* whatever follows is an argument */
+            break;
+        }
     }
     for (; i < argc; i++) {
         strvec_push(&c->args, str_c(argv[i]));

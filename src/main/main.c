@@ -142,10 +142,6 @@ static int run_rewrite(struct command *c, const struct config *conf)
 
 static int run_retry(struct command *c, const struct config *conf)
 {
-    if (c->args.n == 0) {
-        fprintf(stderr, "-brt needs a domain or address argument\n");
-        return 1;
-    }
     return queue_test_retry(conf, &c->args, c->submission.sender);
 }
 

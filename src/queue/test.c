@@ -252,7 +252,14 @@ int queue_test_address(const struct config *conf, struct str address, struct str
 
 static void print_rule(struct pool *pool, const struct retry_rule *rule)
 {
-    printf("Retry rule: %.*s  %.*s  ", STR_ARG(rule->text_pattern), STR_ARG(rule->text_error));
+    static const char *const shown[] = {"quota", "refused", "timeout", "auth_failed"};
+    struct str name = STR("*"); /* Exim names no other error */
+    for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+        if (str_starts(rule->text_error, shown[i])) {
+            name = rule->text_error;
+        }
+    }
+    printf("Retry rule: %.*s  %.*s  ", STR_ARG(rule->text_pattern), STR_ARG(name));
     for (size_t i = 0; i < rule->n; i++) {
         const struct retry_param *p = &rule->params[i];
         struct str cutoff = time_interval_text(pool, p->cutoff);
@@ -275,6 +282,11 @@ int queue_test_retry(const struct config *conf, const struct strvec *args, struc
     if (args->n == 0) {
         printf("-brt needs a domain or address argument\n");
         return 1;
+    }
+    if (str_chr(args->v[0], '@') < 0 && str_chr(args->v[0], '.') < 0) {
+        printf("Warning: \"%.*s\" contains no '@' and no '.' characters. It is being \n"
+               "treated as a one-component domain, not as a local part.\n\n",
+               STR_ARG(args->v[0]));
     }
     if (args->n > n && str_chr(args->v[n], '.') >= 0) {
         domain = args->v[n++];

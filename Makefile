@@ -151,7 +151,8 @@ install: all
 	ln -sf minim $(DESTDIR)$(PREFIX)/sbin/sendmail
 	ln -sf ../sbin/minim $(DESTDIR)$(PREFIX)/bin/mailq
 	ln -sf ../sbin/minim $(DESTDIR)$(PREFIX)/lib/sendmail
-	install -m 644 doc/minim.8 $(DESTDIR)$(PREFIX)/share/man/man8/minim.8
+	install -m 755 src/tools/ocsp_fetch.pl $(DESTDIR)$(PREFIX)/sbin/ocsp_fetch.pl
+	install -m 644 doc/minim.8 doc/ocsp_fetch.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 
 format:
 	testsuite/lint/format --fix

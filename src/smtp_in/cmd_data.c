@@ -203,6 +203,11 @@ static void say_accepted(struct conv *c, struct acl_reply *a)
                   (unsigned long long)c->bdat_total);
         }
         reply(c, "250 OK id=%.*s", STR_ARG(c->msg->id));
+        if (c->sess->host_checking) {
+            static const char note[] = "\n**** SMTP testing: that is not a real message id!\n\n";
+            stream_flush(c->io);
+            write_all(c->sub->out, note, sizeof note - 1);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ is(names(expand(mta('minim', 'GnuTLS'), [], $tls)), join(' ', map { /gnutls-gnut
 is((expand(mta('minim', 'GnuTLS'), [], $tls))[0]{unmet}, 'minim has no support openssl', 'and says so');
 is(names(expand(mta('minim', 'IPv6'), [], $tls)), '2001!', 'no TLS: skipped once');
 is(names(expand(mta('exim4', 'GnuTLS'), [], $tls)), '2001', 'an MTA without the option: once');
-is((expand(mta('exim4', 'GnuTLS'), [], $tls))[0]{tls}{server}, 'gnutls', 'with its own library');
+is_deeply((expand(mta("exim4", "GnuTLS"), [], $tls))[0]{tls}, { server => "gnutls", client => "gnutls", scripted => "openssl" }, "with its own library");
 is_deeply((expand($both, [], $tls))[1]{needs}, [['peer', 'ocsp']], 'other needs remain');
 is(join(' ', Minim::Test::Matrix::numbers('2001/openssl-gnutls', '3-4', 'tls')), '2001 3-4 tls', 'selectors without pairing');
 

@@ -22,7 +22,7 @@ our $ANY_SUFFIX = do {
 };
 
 # The runs of these tests: each gets name (NNNN, or NNNN/SERVER-CLIENT) and tls
-# => {server, client}, and unmet => reason where the MTA lacks a library.
+# => {server, client, scripted: the library of client-tls if not the client's}, and unmet => reason where the MTA lacks a library.
 # "2001/openssl-gnutls" among the selectors keeps that run alone of its test.
 sub expand ($mta, $selectors, @tests) {
     my %only;
@@ -51,7 +51,7 @@ sub _plain ($mta, $test) {
 sub _pairings ($mta, $test) {
     my @present = grep { _has($mta, $_) } @LIBRARIES;
     return { %{ _plain($mta, $test) }, unmet => $mta->kind . ' has no TLS' } unless @present;
-    return { %$test, name => $test->{num}, tls => { server => $present[0], client => 'openssl' } } unless $mta->profile->{backends};
+    return { %$test, name => $test->{num}, tls => { server => $present[0], client => $present[0], scripted => 'openssl' } } unless $mta->profile->{backends};
     my @runs;
     for my $server (@LIBRARIES) {
         for my $client (@LIBRARIES) {

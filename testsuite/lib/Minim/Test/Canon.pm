@@ -26,7 +26,7 @@ my $TLS_WORDS = join '|', map { "(?:$_)" } (
     'no certificate was sent', 'certificate has expired', 'certificate is not yet valid', 'issuer of the certificate is not trusted',
     'certificate is self-signed', 'certificate has been revoked', 'no current revocation list of the issuer',
     'signature of the certificate is wrong', 'certificate is not for this purpose', 'certificate is too weak', 'certificate is not valid',
-    'no common [ \w]+', 'what the peer sent is not TLS', 'the peer sent (?:the )?alert [ \w]+', 'protocol error',
+    'no common [ \w]+', 'what the peer sent is not TLS', 'the peer sent (?:the )?alert [ \w]+', 'protocol error', 'no TLSA record matches the certificate',
 );
 
 my @RULES = (
@@ -56,6 +56,7 @@ my @RULES = (
     ['durations', $LOG, qr/ (QT|DT|RT|D)=(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s(?=[\s,;]|$)/,
         sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
     ['load average', $LOG, qr/(?<=load average )\d+\.\d\d/, 'l.ll', 'load of the machine'],
+    ['room on a disk', $LOG, qr/(?<=space check failed: )space=-?\d+ inodes=-?\d+/, 'space=kkk inodes=nnn', 'room on the disk'],
     ['slow lookup', "$LOG stderr", qr/(Long \w+ lookup for '[^']*': )\d+ msec/, sub ($self, $what) { "${what}mmm msec" }, 'speed of the machine'],
     ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],
 
@@ -99,7 +100,7 @@ my @RULES = (
         'libraries prefer ciphers in their own ways'],
 
     ['step of a handshake', $LOG, qr/\((?:SSL_accept|SSL_connect|gnutls_handshake)\)/, '(handshake)', 'named after functions of the libraries'],
-    ["a library's own words", $LOG, qr/(\((?:handshake|certificate verification failed|[^()]*setup[^()]*|setting[^()]*)\): (?:$TLS_WORDS)): .+?(?=: delivering unencrypted|$)/m,
+    ["a library's own words", $LOG, qr/(\((?:handshake|certificate verification failed|[^()]*setup[^()]*|setting[^()]*)\): (?:$TLS_WORDS)): .+?(?=: (?:delivering|callout) unencrypted|$)/m,
         sub ($self, $ours) { $ours }, 'what follows the reason is what the library says of it'],
     ['words about a certificate or key', $LOG, qr/(\((?:cert\/key setup: cert=[^)]*|setting [-\w ]+)\)): (?!No such file|Permission|out of )[^\n]+/,
         sub ($self, $ours) { "$ours: WORDS" }, 'a library says it'],

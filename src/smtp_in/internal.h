@@ -16,11 +16,10 @@ struct smtp_in_settings {
         extract_addresses_remove_arguments, ignore_fromline_local, local_from_check,
         local_sender_retain, recipients_max_reject, smtp_accept_keepalive, smtp_check_spool_space,
         smtp_enforce_sync, smtp_etrn_serialize, tcp_nodelay;
-    int header_line_maxsize, header_maxsize, received_headers_max,
-        receive_timeout, recipients_max, rfc1413_query_timeout, smtp_accept_max,
-        smtp_accept_max_nonmail, smtp_accept_queue, smtp_accept_queue_per_connection,
-        smtp_accept_reserve, smtp_max_synprot_errors, smtp_max_unknown_commands,
-        smtp_connect_backlog, smtp_load_reserve;
+    int header_line_maxsize, header_maxsize, received_headers_max, receive_timeout, recipients_max,
+        rfc1413_query_timeout, smtp_accept_max, smtp_accept_max_nonmail, smtp_accept_queue,
+        smtp_accept_queue_per_connection, smtp_accept_reserve, smtp_max_synprot_errors,
+        smtp_max_unknown_commands, smtp_connect_backlog, smtp_load_reserve;
     struct etext message_size_limit;
     struct etext chunking_advertise_hosts, dsn_advertise_hosts, helo_accept_junk_hosts,
         helo_try_verify_hosts, helo_verify_hosts, host_lookup, host_reject_connection,

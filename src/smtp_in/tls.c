@@ -120,7 +120,13 @@ void smtp_in_prepare(const struct config *conf)
         const struct etext *e = (const void *)((const char *)set + settings[i].from);
         fixed &= !e->tree;
     }
-    if (!fixed || (!names_hosts(&set->advertise_hosts) && str_empty(set->on_connect_ports.text))) {
+    if (!names_hosts(&set->advertise_hosts) && str_empty(set->on_connect_ports.text)) {
+        return;
+    }
+    if (names_hosts(&set->resumption_hosts)) {
+        tls_tickets_prepare();
+    }
+    if (!fixed) {
         return;
     }
     struct pool *pool = pool_new("tls");
@@ -130,9 +136,6 @@ void smtp_in_prepare(const struct config *conf)
                   : names_hosts(&set->try_verify_hosts) ? TLS_VERIFY_TRY
                                                         : TLS_VERIFY_OFF;
     side.resume = names_hosts(&set->resumption_hosts);
-    if (side.resume) {
-        tls_tickets_prepare();
-    }
     if (expand_settings(&x, &side, false, &why)) {
         tls_ready(pool, &side, &error);
     }

@@ -2,7 +2,7 @@
  * load - the SMTP client that puts the load on every MTA alike.
  *
  *   load [-c SESSIONS] [-t SECONDS | -m CONNECTIONS] [-n MESSAGES] [-l SIZE]
- *        [-u USERS] [-r RELAYS] HOST PORT
+ *        [-u USERS] [-r RELAYS] [-s | -h | -b] HOST PORT
  *
  * SESSIONS processes (default 1) make connections one after another, each with
  * MESSAGES messages (1) of SIZE bytes (4096), until SECONDS are over or
@@ -10,6 +10,10 @@
  * bu1..USERS@bench.test (10), or with -r user@d1..RELAYS.relay.test. No
  * PIPELINING; each reply is awaited, but that to QUIT: as Postfix's client does
  * it, and because Exim holds that reply back for 200 ms.
+ *
+ * With -s each connection begins with STARTTLS. With -h it ends after that, with
+ * -b it is nothing but a TLS handshake: what is counted are handshakes then.
+ * Sessions are not resumed, certificates not verified.
  *
  * Prints one line: accepted N seconds S p50 MS p99 MS refused N reconnects N.
  * `accepted` counts the messages that got 250; p50 and p99 are of the time a
@@ -20,7 +24,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +44,14 @@ struct plan {
     int sessions, messages, size, users, relays;
     long connections;
     double seconds;
+    bool starttls, handshakes, bare;
     struct sockaddr_in to;
+};
+
+/* A connection; tls is NULL while it is in clear. */
+struct line {
+    int fd;
+    SSL *tls;
 };
 
 /* Counted by all processes together, in shared memory. */
@@ -54,10 +67,10 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static bool put(int fd, const char *text, size_t len)
+static bool put(struct line *l, const char *text, size_t len)
 {
     while (len > 0) {
-        ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+        ssize_t n = l->tls ? SSL_write(l->tls, text, (int)len) : write(l->fd, text, len);
         if (n <= 0)
             return false;
         text += n;
@@ -67,15 +80,17 @@ static bool put(int fd, const char *text, size_t len)
 }
 
 /* The first digit of the reply, 0 if none came in time, -1 if the peer went. */
-static int reply(int fd, int timeout_ms)
+static int reply(struct line *l, int timeout_ms)
 {
     char text[8192];
     size_t len = 0;
     for (;;) {
-        struct pollfd pf = {.fd = fd, .events = POLLIN};
-        if (poll(&pf, 1, timeout_ms) == 0)
+        struct pollfd pf = {.fd = l->fd, .events = POLLIN};
+        if (!(l->tls && SSL_pending(l->tls)) && poll(&pf, 1, timeout_ms) == 0)
             return 0;
-        ssize_t n = recv(fd, text + len, sizeof text - 1 - len, 0);
+        size_t room = sizeof text - 1 - len;
+        ssize_t n =
+            l->tls ? SSL_read(l->tls, text + len, (int)room) : read(l->fd, text + len, room);
         if (n <= 0)
             return -1;
         len += (size_t)n;
@@ -90,33 +105,39 @@ static int reply(int fd, int timeout_ms)
     }
 }
 
-static bool command(int fd, const char *text, int want)
+static bool command(struct line *l, const char *text, int want)
 {
-    return put(fd, text, strlen(text)) && reply(fd, REPLY_MS) == want;
+    return put(l, text, strlen(text)) && reply(l, REPLY_MS) == want;
 }
 
-/* Connects and reads the greeting; -1 if that does not work at all. */
-static int greeted(const struct plan *plan, struct counts *counts)
+static bool encrypt(struct line *l, SSL_CTX *ctx)
+{
+    l->tls = SSL_new(ctx);
+    return l->tls && SSL_set_fd(l->tls, l->fd) == 1 && SSL_connect(l->tls) == 1;
+}
+
+/* Connects and reads the greeting; false if that does not work at all. */
+static bool greeted(const struct plan *plan, struct counts *counts, struct line *l)
 {
     for (int tries = 0; tries < 20; tries++) {
-        int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (fd < 0)
-            return -1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        int got = -1;
-        if (connect(fd, (const struct sockaddr *)&plan->to, sizeof plan->to) == 0)
-            got = reply(fd, GREETING_MS);
+        int one = 1, got = -1;
+        l->fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (l->fd < 0)
+            return false;
+        setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (connect(l->fd, (const struct sockaddr *)&plan->to, sizeof plan->to) == 0)
+            got = plan->bare ? 2 : reply(l, GREETING_MS);
         if (got == 2)
-            return fd;
-        close(fd);
+            return true;
+        close(l->fd);
         if (got != 0)
-            return -1;
+            return false;
         __sync_fetch_and_add(&counts->reconnects, 1);
     }
-    return -1;
+    return false;
 }
 
-static bool send_message(int fd, const struct plan *plan, long serial, const char *text)
+static bool send_message(struct line *l, const struct plan *plan, long serial, const char *text)
 {
     char rcpt[100];
     if (plan->relays)
@@ -124,29 +145,48 @@ static bool send_message(int fd, const struct plan *plan, long serial, const cha
                  serial % plan->relays + 1);
     else
         snprintf(rcpt, sizeof rcpt, "RCPT TO:<bu%ld@bench.test>\r\n", serial % plan->users + 1);
-    return command(fd, "MAIL FROM:<a@load.test>\r\n", 2) && command(fd, rcpt, 2) &&
-           command(fd, "DATA\r\n", 3) && command(fd, text, 2);
+    return command(l, "MAIL FROM:<a@load.test>\r\n", 2) && command(l, rcpt, 2) &&
+           command(l, "DATA\r\n", 3) && command(l, text, 2);
+}
+
+/* What comes before the messages. */
+static bool begin(struct line *l, const struct plan *plan, SSL_CTX *ctx)
+{
+    static const char ehlo[] = "EHLO load.test\r\n";
+    if (plan->bare)
+        return encrypt(l, ctx);
+    if (!command(l, ehlo, 2))
+        return false;
+    if (!plan->starttls)
+        return true;
+    return command(l, "STARTTLS\r\n", 2) && encrypt(l, ctx) &&
+           (plan->handshakes || command(l, ehlo, 2));
 }
 
 /* One connection; false when the server cannot be reached. */
-static bool converse(const struct plan *plan, struct counts *counts, long serial, const char *text)
+static bool converse(const struct plan *plan, struct counts *counts, SSL_CTX *ctx, long serial,
+                     const char *text)
 {
     double start = now();
-    int fd = greeted(plan, counts);
-    if (fd < 0) {
+    struct line l = {.fd = -1};
+    if (!greeted(plan, counts, &l)) {
         __sync_fetch_and_add(&counts->refused, 1);
         return false;
     }
-    bool good = command(fd, "EHLO load.test\r\n", 2);
-    for (int i = 0; good && i < plan->messages; i++) {
-        good = send_message(fd, plan, serial + i, text);
+    bool good = begin(&l, plan, ctx);
+    if (good && plan->handshakes)
+        __sync_fetch_and_add(&counts->accepted, 1);
+    for (int i = 0; good && !plan->handshakes && i < plan->messages; i++) {
+        good = send_message(&l, plan, serial + i, text);
         if (good)
             __sync_fetch_and_add(&counts->accepted, 1);
     }
     if (!good)
         __sync_fetch_and_add(&counts->refused, 1);
-    put(fd, "QUIT\r\n", 6);
-    close(fd);
+    if (!plan->bare)
+        put(&l, "QUIT\r\n", 6);
+    SSL_free(l.tls);
+    close(l.fd);
     long sample = __sync_fetch_and_add(&counts->samples, 1);
     if (sample < MAX_SAMPLES)
         counts->ms[sample] = (now() - start) * 1e3;
@@ -176,13 +216,15 @@ static char *make_message(int size)
 static void session(const struct plan *plan, struct counts *counts, double end)
 {
     char *text = make_message(plan->size);
+    SSL_CTX *ctx = plan->starttls ? SSL_CTX_new(TLS_client_method()) : NULL;
     int failures = 0;
     while (failures < 20) {
         long serial = __sync_fetch_and_add(&counts->started, 1);
         if (plan->connections ? serial >= plan->connections : now() >= end)
             break;
-        failures = converse(plan, counts, serial * plan->messages, text) ? 0 : failures + 1;
+        failures = converse(plan, counts, ctx, serial * plan->messages, text) ? 0 : failures + 1;
     }
+    SSL_CTX_free(ctx);
     free(text);
 }
 
@@ -206,7 +248,7 @@ static int number(const char *text)
 static struct plan read_arguments(int argc, char **argv)
 {
     struct plan plan = {.sessions = 1, .messages = 1, .size = 4096, .users = 10, .seconds = 1};
-    for (int o; (o = getopt(argc, argv, "c:t:m:n:l:u:r:")) != -1;)
+    for (int o; (o = getopt(argc, argv, "c:t:m:n:l:u:r:shb")) != -1;)
         switch (o) {
         case 'c': plan.sessions = number(optarg); break;
         case 't': plan.seconds = strtod(optarg, NULL); break;
@@ -215,6 +257,9 @@ static struct plan read_arguments(int argc, char **argv)
         case 'l': plan.size = number(optarg); break;
         case 'u': plan.users = number(optarg); break;
         case 'r': plan.relays = number(optarg); break;
+        case 'b': plan.bare = true;       /* fall through */
+        case 'h': plan.handshakes = true; /* fall through */
+        case 's': plan.starttls = true; break;
         default: exit(2);
         }
     if (argc - optind != 2) {
@@ -235,6 +280,7 @@ int main(int argc, char **argv)
         mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (counts == MAP_FAILED)
         return 2;
+    signal(SIGPIPE, SIG_IGN);
     double start = now();
     for (int i = 0; i < plan.sessions; i++)
         if (fork() == 0) {

@@ -76,12 +76,15 @@ sub start {
     spit("$self->{group}/cgroup.procs", $pid);
     close $ready;
     my $up = eval {
-        wait_until(sub { port_open($self->port) || !$self->pids() }, 15, 'start', 0.05);
+        wait_until(sub { $self->answers() || !$self->pids() }, 15, 'start', 0.05);
         scalar $self->pids();
     };
     die "$self->{name} did not start: " . ($self->complaints() || 'nothing said') . "\n" if !$up;
     return;
 }
+
+# Ready to be measured.
+sub answers { my ($self) = @_; return port_open($self->port) }
 
 # The last words it said or logged, on one line.
 sub complaints {

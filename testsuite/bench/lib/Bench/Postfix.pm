@@ -29,11 +29,14 @@ my @SERVICES = (
     'local unix - n n - - local',
     'anvil unix - - n - 1 anvil',
     'scache unix - - n - 1 scache',
+    'tlsmgr unix - - n 1000? 1 tlsmgr',
 );
 
 sub configuration {
     my ($self) = @_;
     my $usr = "$self->{package}/usr";
+    my $tls = $self->{tls};
+    my $more = $tls ? "smtpd_tls_security_level=may\nsmtpd_tls_cert_file=$tls->{cert}\nsmtpd_tls_key_file=$tls->{key}\n" : '';
     return <<"END";
 compatibility_level=3.6
 queue_directory=$self->{root}/spool
@@ -57,6 +60,7 @@ message_size_limit=52428800
 mailbox_size_limit=0
 default_process_limit=300
 smtp_tls_security_level=none
+$more
 END
 }
 

@@ -8,6 +8,8 @@
 struct mail_settings {
     int64_t check_spool_space; /* bytes */
     int check_spool_inodes;
+    int64_t check_log_space; /* bytes */
+    int check_log_inodes;
     int64_t message_body_visible;
     bool message_body_newlines;
 };

@@ -10,6 +10,10 @@
 #define O(field) offsetof(struct mail_settings, field)
 
 static const struct option options[] = {
+    {"check_log_inodes", OPT_INT, O(check_log_inodes), "100",
+     "inodes that must be free for the logs for mail to be accepted", NULL, NULL},
+    {"check_log_space", OPT_SIZE, O(check_log_space), "10M",
+     "space that must be free for the logs for mail to be accepted", NULL, NULL},
     {"check_spool_inodes", OPT_INT, O(check_spool_inodes), "100",
      "inodes that must be free for mail to be accepted", NULL, NULL},
     {"check_spool_space", OPT_SIZE, O(check_spool_space), "10M",

@@ -142,27 +142,57 @@ void spool_tidy(const struct config *conf)
     pool_free(&pool);
 }
 
+/* The directory of the log files; unset if logs go to syslog alone. */
+static struct str log_directory(const struct config *conf, struct pool *pool)
+{
+    const struct core_settings *s = core_settings(conf);
+    struct str rest = str_unset(conf->log_path) ? s->log_file_path.text : conf->log_path, item;
+    struct str usual = STR_CAT(pool, s->spool_directory, STR("/log"));
+    if (str_empty(str_trim(rest))) {
+        return usual;
+    }
+    while (str_next(&rest, ':', &item)) {
+        item = str_trim(item);
+        ptrdiff_t slash = str_rchr(item, '/');
+        if (!str_is(item, "syslog")) {
+            return slash > 0 ? str_sub(item, 0, (size_t)slash) : usual;
+        }
+    }
+    return STR_NONE;
+}
+
+/* True if the directory's file system has so much room, else logged; a limit of 0 is none. */
+static bool has_room(const char *what, const char *dir, int64_t bytes, int inodes)
+{
+    struct statvfs fs;
+    if (bytes <= 0 && inodes <= 0) {
+        return true;
+    }
+    if (statvfs(dir, &fs) < 0) {
+        return errno == ENOENT;
+    }
+    int64_t space = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize, nodes = (int64_t)fs.f_favail;
+    if ((bytes <= 0 || space >= bytes) && (inodes <= 0 || fs.f_files == 0 || nodes >= inodes)) {
+        return true;
+    }
+    log_write(LOG_MAIN, "%s directory space check failed: space=%lld inodes=%lld", what,
+              (long long)space / 1024, (long long)nodes);
+    return false;
+}
+
 bool spool_check_space(const struct config *conf, int64_t message_size, struct str *error)
 {
     const struct mail_settings *s = mail_settings(conf);
-    struct statvfs fs;
-    if (s->check_spool_space <= 0 && s->check_spool_inodes <= 0) {
-        return true;
-    }
-    if (statvfs(core_settings(conf)->spool_directory.p, &fs) < 0) {
-        return errno == ENOENT;
-    }
-    int64_t space = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
-    if (s->check_spool_space > 0 && space < s->check_spool_space + message_size) {
-        *error = STR("space");
-        return false;
-    }
-    if (s->check_spool_inodes > 0 && fs.f_files > 0 &&
-        (int64_t)fs.f_favail < s->check_spool_inodes) {
-        *error = STR("inodes");
-        return false;
-    }
-    return true;
+    int64_t spool = s->check_spool_space > 0 ? s->check_spool_space + message_size : 0;
+    struct pool *pool = pool_new("log directory");
+    struct str logs = log_directory(conf, pool);
+    bool ok =
+        has_room("spool", core_settings(conf)->spool_directory.p, spool, s->check_spool_inodes) &&
+        (str_unset(logs) ||
+         has_room("log", str_cstr(pool, logs), s->check_log_space, s->check_log_inodes));
+    *error = ok ? STR_NONE : STR("space");
+    pool_free(&pool);
+    return ok;
 }
 
 void spool_msglog(struct message *m, const char *fmt, ...)

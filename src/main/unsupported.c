@@ -14,7 +14,7 @@
 static const struct option main_rows[] = {
     U("acl_not_smtp_mime"), U("acl_smtp_auth"), U("acl_smtp_data_prdr"), U("acl_smtp_dkim"),
     U("acl_smtp_mime"), U("auth_advertise_hosts"), U("av_scanner"),
-    U("check_log_inodes"), U("check_log_space"), U("debug_store"), U("disable_fsync"),
+    U("debug_store"), U("disable_fsync"),
     U("dkim_verify_hashes"), U("dkim_verify_keytypes"), U("dkim_verify_min_keysizes"),
     U("dkim_verify_minimal"), U("dkim_verify_signers"), U("dmarc_forensic_sender"),
     U("dmarc_history_file"), U("dmarc_tld_file"), U("dns_csa_search_limit"),
@@ -110,12 +110,9 @@ void unsupported_each(void (*f)(void *closure, const char *table, const struct o
 static const struct {
     const char *option, *value;
 } harmless[] = {
-    {"dsn_advertise_hosts", ""},
-    {"hosts_try_prdr", ""},
-    {"hosts_proxy", ""},
-    {"pipelining_connect_advertise_hosts", ""},
-    {"prdr_enable", "false"},
-    {"smtputf8_advertise_hosts", ""},
+    {"dsn_advertise_hosts", ""},  {"hosts_try_prdr", ""},
+    {"hosts_proxy", ""},          {"pipelining_connect_advertise_hosts", ""},
+    {"prdr_enable", "false"},     {"smtputf8_advertise_hosts", ""},
     {"auth_advertise_hosts", ""},
 };
 

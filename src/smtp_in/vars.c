@@ -1,6 +1,8 @@
 /*
- * Variables of the room: the conversation and the envelope of the message in hand. Empty where there
- * is none.
+ * Variables of the room: the conversation and the envelope of the message in hand.
+ *
+ * Each is empty, or 0, where there is no conversation or no message. What the client said is
+ * tainted; numbers of our own are not.
  */
 #include "smtp_in/internal.h"
 

@@ -95,7 +95,7 @@ my @RULES = (
     } qw(HOSTIPV4 HOSTIPV6)),
 
     # --- TLS: which cipher two libraries agree upon is their own affair
-    ['cipher in a log line', $LOG, qr/ X=(TLS1\.\d):[-\w]+:\d+/, sub ($self, $version) { " X=$version:CIPHER:bits" }, 'libraries name and prefer ciphers in their own ways'],
+    ['cipher in a log line', $LOG, qr/ X=(TLS1\.\d):[-\w(]+:\d+/, sub ($self, $version) { " X=$version:CIPHER:bits" }, 'libraries name and prefer ciphers in their own ways'],
     ['cipher in Received', 'mail stdout', qr/\((TLS1\.\d)\)(\s+)tls [-\w]+/, sub ($self, $version, $space) { "($version)${space}tls CIPHER" },
         'libraries prefer ciphers in their own ways'],
 

@@ -661,6 +661,7 @@ static enum tls_io io_of(struct tls_link *l, int code)
     switch (code) {
     case GNUTLS_E_AGAIN: return TLS_IO_AGAIN;
     case GNUTLS_E_PREMATURE_TERMINATION: return TLS_IO_EOF;
+    case GNUTLS_E_INTERRUPTED: errno = EINTR; break; /* by a signal the caller waits for */
     case GNUTLS_E_PULL_ERROR:
     case GNUTLS_E_PUSH_ERROR: errno = l->wire_errno;
     }
@@ -762,8 +763,7 @@ static bool is_passed_over(struct tls_link *l, int code, int *times)
             return false;
         }
         break;
-    case GNUTLS_E_WARNING_ALERT_RECEIVED:
-    case GNUTLS_E_INTERRUPTED: break;
+    case GNUTLS_E_WARNING_ALERT_RECEIVED: break;
     default: return false;
     }
     return ++*times < MOST;

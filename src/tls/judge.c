@@ -184,7 +184,7 @@ static int judge_by_dane(struct tls *t, const struct tls_chain *chain)
         return 0;
     }
     if (chain->verdict != TLS_TRUSTED) {
-        return refuse_chain(t, ALERT_BAD_CERTIFICATE, TLS_FAULT_DANE,
+        return refuse_chain(t, verdicts[chain->verdict].alert, TLS_FAULT_DANE,
                             STR("no TLSA record matches the certificate"), chain->text);
     }
     t->trusted = true;

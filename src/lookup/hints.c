@@ -144,7 +144,9 @@ static int open_env(const struct hints *h, MDB_env **env, MDB_dbi *dbi)
     }
     mdb_env_set_mapsize(*env, MAP_SIZE);
     mdb_env_set_maxreaders(*env, READERS);
-    r = mdb_env_open(*env, h->path.p, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOTLS, 0640);
+    /* what resumes a TLS session is a secret */
+    mode_t mode = str_is(h->name, "tls") ? 0600 : 0640;
+    r = mdb_env_open(*env, h->path.p, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOTLS, mode);
     if (r == 0) {
         int dead;
         mdb_reader_check(*env, &dead);

@@ -26,6 +26,7 @@ struct smtp_client {
     int local_port;
     int fail_errno;
     struct tls_facts *tls;
+    struct str ehlo;      /* the server's answer, before TLS */
     struct str tls_error; /* why the handshake failed */
     const char *stage;    /* the command that was sent last, as errors name it */
 };
@@ -211,6 +212,9 @@ static enum smtp_status shake_hands(struct smtp_client *c)
                       STR("(STARTTLS): the server sent more in clear after its reply"));
     }
     o->tls->timeout = o->command_timeout;
+    if (o->sessions.recall) {
+        o->sessions.recall(o->sessions.closure, o->tls, c->ehlo);
+    }
     if (tls_start(c->pool, c->stream, o->tls, &c->tls, &error)) {
         return SMTP_OK;
     }
@@ -228,6 +232,7 @@ static enum smtp_status encrypt(struct smtp_client *c, struct smtp_reply *r)
                    : SMTP_OK;
     }
     c->stage = "STARTTLS";
+    c->ehlo = r->text;
     smtp_client_cmd(c, "STARTTLS");
     enum smtp_status st = smtp_client_reply(c, o->command_timeout, r);
     if (st >= SMTP_CLOSED || (st == SMTP_TEMP && o->tls_no_clear)) {
@@ -350,6 +355,9 @@ void smtp_client_close(struct smtp_client **cp, bool quit)
         struct smtp_reply ignored;
         smtp_client_cmd(c, "QUIT");
         smtp_client_reply(c, QUIT_WAIT, &ignored);
+    }
+    if (c->tls && c->opts.sessions.keep) {
+        c->opts.sessions.keep(c->opts.sessions.closure, c->tls);
     }
     stream_close(&c->stream);
 }

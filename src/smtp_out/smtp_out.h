@@ -32,6 +32,15 @@ enum smtp_status {
 
 struct smtp_client;
 
+/* How a caller keeps TLS sessions (RFC 5077) from one connection to the next. */
+struct smtp_sessions {
+    /* A handshake is due; ehlo is the server's answer to EHLO, unset before it. NULL: nothing is kept. */
+    void (*recall)(void *closure, struct tls_side *side, struct str ehlo);
+    /* An encrypted connection is about to be closed. */
+    void (*keep)(void *closure, const struct tls_facts *facts);
+    void *closure; /* as long-lived as the session */
+};
+
 /* Facts and time-outs of a conversation; times in seconds. */
 struct smtp_client_opts {
     const struct config *conf;
@@ -44,6 +53,7 @@ struct smtp_client_opts {
     bool lmtp, keepalive, fastopen, avoid_esmtp, avoid_pipelining, avoid_chunking;
     /* What TLS is to be like; NULL: it is not used. To live until smtp_client_open() returns. */
     struct tls_side *tls;
+    struct smtp_sessions sessions;
     struct str tls_hindrance; /* set: why there will be no handshake when it is due */
     bool tls_on_connect;      /* it comes first, without STARTTLS */
     bool tls_required;        /* without it there is no conversation */

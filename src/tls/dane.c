@@ -160,9 +160,10 @@ bool tlsa_trusts(struct pool *pool, const struct tlsa_set *set, struct str cert)
 void tlsa_anchors(const struct tlsa_set *set, struct strvec *out)
 {
     for (size_t i = 0; i < set->n; i++) {
+        struct str data = str_from(set->v[i], 3);
         if (usage_of(set->v[i]) == USE_TA && selector_of(set->v[i]) == 0 &&
-            type_of(set->v[i]) == TYPE_FULL) {
-            strvec_push(out, str_from(set->v[i], 3));
+            type_of(set->v[i]) == TYPE_FULL && !strvec_has(out, data)) {
+            strvec_push(out, data);
         }
     }
 }

@@ -246,6 +246,7 @@ struct tls {
     struct cert leaf;           /* of the peer; der unset: none */
     struct cert issuer;         /* of it; der unset: not known */
     bool trusted;               /* the chain, whatever the name */
+    struct str peer;            /* side->peer */
     time_t proof_until;         /* nextUpdate of a good proof; 0: there was none */
     struct tls_record *offered; /* client: the session that was offered; NULL: none */
     bool dane_matched;
@@ -290,6 +291,7 @@ struct tls_record {
     int lifetime;           /* seconds, as the server said; 0: it did not */
     struct tls_facts facts; /* of the handshake that made the session */
     struct str session;     /* the library's */
+    struct str peer;        /* "host [address]" */
 };
 
 /* False for anything that is not a whole record. */
@@ -371,7 +373,10 @@ extern const struct variable tls_variables[];
 bool tlsa_matches_leaf(struct pool *pool, const struct tlsa_set *set, struct str leaf);
 bool tlsa_trusts(struct pool *pool, const struct tlsa_set *set, struct str cert);
 
-/* Adds the certificates that stand whole in records of usage 2: a server need not send them. */
+/*
+ * Adds the certificates that stand whole in records of usage 2 and are not there yet: a server need
+ * not send them.
+ */
 void tlsa_anchors(const struct tlsa_set *set, struct strvec *out);
 
 /* The set as a text: equal for equal sets, whatever the order and the TTL of the answers. */

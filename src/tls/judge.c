@@ -144,6 +144,7 @@ bool tls_anchors(struct tls *t, const struct strvec *sent, struct strvec *anchor
             strvec_push(anchors, sent->v[i]);
         }
     }
+    tlsa_anchors(dane, anchors);
     return true;
 }
 

@@ -558,7 +558,9 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     bool ok = EVP_MAC_CTX_set_params(mac, params) == 1 &&
               EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv, enc) == 1;
     OPENSSL_cleanse(&key, sizeof key);
-    return !ok ? -1 : found == TLS_TICKET_RENEW ? 2 : 1;
+    /* with TLS 1.3 a ticket is good for one use (RFC 8446 C.4) */
+    bool renew = found == TLS_TICKET_RENEW || (!enc && SSL_version(ssl) >= TLS1_3_VERSION);
+    return !ok ? -1 : renew ? 2 : 1;
 }
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session)

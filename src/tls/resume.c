@@ -260,6 +260,7 @@ bool tls_session_record(struct pool *pool, const struct tls_facts *f, struct str
     put_text(&b, f->cipher_std);
     put_text(&b, f->peercert);
     put_text(&b, f->ocsp_detail);
+    put_text(&b, t->peer);
     put_text(&b, session);
     *record = buf_str(&b);
     return true;
@@ -288,7 +289,8 @@ bool tls_record_read(struct pool *pool, struct str record, struct tls_record *ou
                                                                   : OCSP_NOT_REQUESTED;
     if (!get_text(&rest, &f->cipher) || !get_text(&rest, &f->cipher_std) ||
         !get_text(&rest, &f->peercert) || !get_text(&rest, &f->ocsp_detail) ||
-        !get_text(&rest, &out->session) || rest.len || !out->session.len) {
+        !get_text(&rest, &out->peer) || !get_text(&rest, &out->session) || rest.len ||
+        !out->session.len) {
         return false;
     }
     f->cipher = str_dup(pool, f->cipher);
@@ -313,4 +315,33 @@ bool tls_record_usable(const struct tls_record *r, bool ocsp_required, time_t no
         return false;
     }
     return r->facts.ocsp != OCSP_VERIFIED || now < r->proof_until;
+}
+
+bool tls_session_usable(struct pool *pool, struct str record, const struct tls_side *side)
+{
+    struct tls_record r;
+    return tls_record_read(pool, record, &r) &&
+           tls_record_usable(&r, side->require_ocsp, time_now().tv_sec);
+}
+
+struct str tls_session_text(struct pool *pool, struct str record)
+{
+    struct tls_record r;
+    if (!tls_record_read(pool, record, &r)) {
+        return STR_NONE;
+    }
+    struct str made = time_strftime(pool, "%d-%b-%Y %H:%M:%S", r.stored, false);
+    return str_fmt(pool, "%.*s %.*s X=%.*s CV=%s life=%ds ocsp=%d", STR_ARG(made), STR_ARG(r.peer),
+                   STR_ARG(r.facts.cipher),
+                   !r.facts.verified ? "no"
+                   : r.facts.dane    ? "dane"
+                                     : "yes",
+                   r.lifetime, (int)r.facts.ocsp);
+}
+
+int64_t tls_session_time(struct str record)
+{
+    int64_t made;
+    struct str rest = str_starts(record, MAGIC) ? str_from(record, sizeof MAGIC - 1) : STR("");
+    return get_number(&rest, ' ', &made) ? made : 0;
 }

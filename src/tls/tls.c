@@ -260,8 +260,10 @@ bool tls_hello(struct tls *t, const struct tls_hello *h, struct tls_context **co
     struct str why = STR_NONE;
     *context = NULL;
     t->facts->sni = str_dup(t->pool, h->sni);
-    t->facts->resumption |= h->asks_ticket ? RESUME_CLIENT_ASKED : 0;
-    t->facts->resumption |= h->offers_session ? RESUME_CLIENT_OFFERED : 0;
+    if (side->resume) { /* of others nothing is looked at */
+        t->facts->resumption |= h->asks_ticket ? RESUME_CLIENT_ASKED : 0;
+        t->facts->resumption |= h->offers_session ? RESUME_CLIENT_OFFERED : 0;
+    }
     if (h->asks_status && t->facts->ocsp == OCSP_NOT_REQUESTED) {
         t->facts->ocsp = OCSP_NO_RESPONSE;
     }
@@ -301,8 +303,8 @@ static void offer_session(struct tls *t)
         return;
     }
     t->facts->resumption |= RESUME_CLIENT_ASKED;
-    if (tls_record_read(t->pool, side->session, r) &&
-        tls_record_usable(r, side->require_ocsp, time_now().tv_sec) &&
+    if (!str_unset(side->session) && tls_session_usable(t->pool, side->session, side) &&
+        tls_record_read(t->pool, side->session, r) &&
         t->backend->session_offer(t->link, r->session)) {
         t->offered = r;
         t->facts->resumption |= RESUME_CLIENT_OFFERED;
@@ -331,7 +333,9 @@ static void learn(struct tls *t)
     f->backend = t->backend->name;
     f->tls = t;
     t->backend->facts(t->link, t->pool, f);
-    if (t->offered && f->resumption & RESUME_RESUMED) {
+    if (f->resumption & RESUME_RESUMED && t->side->server) {
+        f->ocsp = OCSP_NOT_REQUESTED; /* no certificate was sent that a status could belong to */
+    } else if (f->resumption & RESUME_RESUMED && t->offered) {
         recall(t);
     }
     if (f->peercert.len && (t->leaf.der.len || cert_parse(t->pool, f->peercert, &t->leaf))) {
@@ -388,6 +392,7 @@ bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side, struc
     }
     stream_under(s, &t->under, &t->under_ctx);
     t->facts->ocsp = !side->server && side->request_ocsp ? OCSP_NO_RESPONSE : OCSP_NOT_REQUESTED;
+    t->peer = str_dup(pool, side->peer);
     t->facts->resumption = RESUME_SUPPORTED;
     if (!side->server) {
         offer_session(t);

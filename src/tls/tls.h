@@ -175,6 +175,18 @@ struct str tls_session_key(struct pool *pool, const struct tls_side *side, struc
 bool tls_session_record(struct pool *pool, const struct tls_facts *facts, struct str *record);
 
 /*
+ * Is a record still worth what the side asks for? If not it can be deleted. tls_start() asks this
+ * itself.
+ */
+bool tls_session_usable(struct pool *pool, struct str record, const struct tls_side *side);
+
+/* A record as a line for an administrator, without the session; unset if it cannot be read. */
+struct str tls_session_text(struct pool *pool, struct str record);
+
+/* When a record was made; 0 if it cannot be read. */
+int64_t tls_session_time(struct str record);
+
+/*
  * Makes the memory in which the processes forked from now on share their ticket keys (RFC 5077);
  * keys that are there stay.
  */

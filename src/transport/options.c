@@ -224,5 +224,6 @@ const struct module transport_module = {
     .room = ROOM_TRANSPORT,
     .transports = drivers,
     .variables = variables,
+    .hints = transport_hints,
     .finish = finish,
 };

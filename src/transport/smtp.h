@@ -14,7 +14,7 @@ struct smtp_options {
         retry_include_ip_address;
     struct etext tls_backend, tls_certificate, tls_privatekey, tls_verify_certificates, tls_crl,
         tls_require_ciphers, tls_alpn, tls_sni, dane_require_tls_ciphers, tls_verify_hosts,
-        tls_try_verify_hosts, tls_verify_cert_hostnames;
+        tls_try_verify_hosts, tls_verify_cert_hostnames, tls_resumption_hosts, host_name_extract;
     int tls_dh_min_bits;
     bool tls_tempfail_tryclear;
     struct str fallback_hosts;
@@ -52,6 +52,13 @@ enum smtp_try smtp_transaction(struct ectx *x, struct delivery *d, const struct 
 /* Ends every pending address of the delivery alike. */
 void smtp_end_pending(struct delivery *d, enum outcome outcome, int basic_errno, int more_errno,
                       struct str message);
+
+/*
+ * Has TLS sessions with this host kept and resumed as tls_resumption_hosts says: fills in
+ * co->sessions. pool is the connection's.
+ */
+void smtp_resume(struct ectx *x, struct pool *pool, const struct smtp_options *o, bool on_connect,
+                 struct smtp_client_opts *co);
 
 /* Writes the main log line (and the message log's) for a host that failed: "H=… reason". */
 void smtp_log_host(struct ectx *x, const struct delivery *d, const struct address *reason);

@@ -137,6 +137,18 @@ static enum outcome ask_tlsa(struct ectx *x, struct delivery *d, bool required,
     return ADDR_OK;
 }
 
+static const struct smtp_options *options_of(const struct transport *t)
+{
+    return t && t->driver == &smtp_transport ? t->opts : NULL;
+}
+
+bool smtp_tls_wants_dane(struct ectx *x, const struct transport *t, const struct host *h)
+{
+    const struct smtp_options *o = options_of(t);
+    return o && h->dnssec &&
+           (host_in(x, &o->hosts_require_dane, h) || host_in(x, &o->hosts_try_dane, h));
+}
+
 static enum outcome plan_dane(struct ectx *x, struct delivery *d, const struct smtp_options *o,
                               struct smtp_tls *plan, struct str *error)
 {
@@ -147,8 +159,8 @@ static enum outcome plan_dane(struct ectx *x, struct delivery *d, const struct s
                                        STR_CAT(x->pool, h->name, STR(" lookup not DNSSEC")), error)
                         : ADDR_OK;
     }
-    return required || host_in(x, &o->hosts_try_dane, h) ? ask_tlsa(x, d, required, plan, error)
-                                                         : ADDR_OK;
+    return smtp_tls_wants_dane(x, d->transport, h) ? ask_tlsa(x, d, required, plan, error)
+                                                   : ADDR_OK;
 }
 
 /* ---- the plan ---- */
@@ -188,11 +200,6 @@ static struct str plan_key(struct pool *pool, const struct smtp_tls *plan)
     return STR_CAT(pool, buf_str(&b), tlsa_text(pool, side->dane));
 }
 
-static const struct smtp_options *options_of(const struct transport *t)
-{
-    return t && t->driver == &smtp_transport ? t->opts : NULL;
-}
-
 enum outcome smtp_tls_plan(struct ectx *x, struct delivery *d, bool verifying,
                            struct smtp_tls *plan, struct str *error)
 {
@@ -212,6 +219,7 @@ enum outcome smtp_tls_plan(struct ectx *x, struct delivery *d, bool verifying,
     if (outcome != ADDR_OK) {
         return outcome;
     }
+    plan->options = o;
     plan->on_connect = o->smtps;
     plan->use = o->smtps || !(host_in(x, &o->hosts_avoid_tls, h) ||
                               (verifying && host_in(x, &o->hosts_verify_avoid_tls, h)));
@@ -254,6 +262,9 @@ enum smtp_status smtp_tls_open(struct ectx *x, struct pool *pool, struct smtp_tl
 {
     struct smtp_client_opts co = *opts;
     apply(plan, &co);
+    if (plan->use && plan->options) {
+        smtp_resume(x, pool, plan->options, plan->on_connect, &co);
+    }
     enum smtp_status st = smtp_client_open(pool, &co, c, r, error);
     struct str where = host_text(x->pool, opts->host);
     if (st == SMTP_TLS_BARRED && plan->side.dane) {

@@ -53,6 +53,8 @@ void smtp_close_kept(void);
 
 /* ---- TLS of the smtp transport, in deliveries and callouts ---- */
 
+struct smtp_options;
+
 /* How a connection to one host is to be, as smtp_tls_plan() found out. */
 struct smtp_tls {
     bool use;                 /* TLS, where the server has it */
@@ -66,6 +68,7 @@ struct smtp_tls {
     struct tls_facts early; /* what $tls_out_… tell before there is a connection */
     struct str hindrance;   /* set: why a handshake will fail */
     struct str key;         /* equal for plans that may share a connection */
+    const struct smtp_options *options;
 };
 
 /*
@@ -75,6 +78,9 @@ struct smtp_tls {
  */
 enum outcome smtp_tls_plan(struct ectx *x, struct delivery *d, bool verifying,
                            struct smtp_tls *plan, struct str *error);
+
+/* True if the smtp transport would ask for the host's TLSA records. */
+bool smtp_tls_wants_dane(struct ectx *x, const struct transport *t, const struct host *h);
 
 /*
  * smtp_client_open() with the plan filled into opts; if the handshake fails and the plan allows it,

@@ -14,7 +14,16 @@
 #include <ctype.h>
 #include <stdio.h>
 
-enum kind { K_STR, K_BOOL, K_INT, K_I64, K_U32, K_TIME, K_SPEC };
+enum kind {
+    K_STR,
+    K_NAME /* of ours: const char * */,
+    K_BOOL,
+    K_INT,
+    K_I64,
+    K_U32,
+    K_TIME,
+    K_SPEC
+};
 
 /* Which struct a field is in: the message, its session, or what TLS left to know of it. */
 enum owner { OF_MESSAGE, OF_SESSION, OF_TLS };
@@ -95,6 +104,7 @@ static const struct field fields[] = {
     T("tls-ocsp", K_INT, ocsp),
     T("tls-ocsp-detail", K_STR, ocsp_detail),
     T("tls-resumption", K_INT, resumption),
+    T("tls-backend", K_NAME, backend),
 };
 
 enum { DIGITS = 24 };
@@ -140,6 +150,11 @@ static void put_field(struct buf *b, const struct field *f, const char *base)
     case K_STR:
         if (!str_unset(*(const struct str *)at)) {
             put(b, f->key, *(const struct str *)at);
+        }
+        return;
+    case K_NAME:
+        if (*(const char *const *)at) {
+            put(b, f->key, str_c(*(const char *const *)at));
         }
         return;
     case K_BOOL: n = *(const bool *)at; break;
@@ -224,6 +239,10 @@ static bool set_field(struct pool *pool, const struct field *f, char *base, stru
     int64_t n;
     if (f->kind == K_STR) {
         *(struct str *)at = str_taint(str_dup(pool, value));
+        return true;
+    }
+    if (f->kind == K_NAME) {
+        *(const char **)at = str_cstr(pool, value);
         return true;
     }
     if (!str_to_i64(value, &n)) {

@@ -1,5 +1,6 @@
 /* Unit tests of the spool on a real directory: commit, claim, journal, update, leftovers, removal. */
 #include "mail/internal.h"
+#include "tls/tls.h"
 #include "unit/unit.h"
 
 #include <fcntl.h>
@@ -66,6 +67,36 @@ TEST(spool_small_and_large)
         spool_remove(&m);
         CHECK(m.spool == NULL && queued(conf) == 0);
     }
+}
+
+TEST(spool_facts_of_tls_come_back)
+{
+    static const char der[] = "0\n\0\x82";
+    struct tls_facts f = {.cipher = STR("TLS1.3:X:256"),
+                          .version = STR("TLS1.3"),
+                          .bits = 256,
+                          .peerdn = STR("CN=a\nb"),
+                          .peercert = str_n(der, sizeof der),
+                          .verified = true,
+                          .ocsp = OCSP_VERIFIED,
+                          .resumption = RESUME_SUPPORTED | RESUME_RESUMED,
+                          .backend = "gnutls"};
+    struct session s = {.pool = unit_pool(), .tls = &f}, clear = {.pool = unit_pool()};
+    struct message m = {
+        .pool = unit_pool(), .id = STR("1abcde-00000000001-0001"), .session_facts = &s};
+    struct message back = {.pool = unit_pool()};
+    m.acl_m.pool = m.acl_c.pool = unit_pool();
+    CHECK(spool_decode(unit_pool(), spool_encode(unit_pool(), &m), &back));
+    const struct tls_facts *b = back.session_facts->tls;
+    CHECK(b && b->bits == 256 && b->verified && b->ocsp == OCSP_VERIFIED);
+    CHECK(b && b->resumption == f.resumption && str_eq(b->peercert, f.peercert));
+    CHECK_STR(b->cipher, "TLS1.3:X:256");
+    CHECK_STR(b->peerdn, "CN=a\nb");
+    CHECK(str_is(str_c(b->backend), "gnutls") && str_unset(b->sni) && b->peerdn.tainted);
+    m.session_facts = &clear;
+    back = (struct message){.pool = unit_pool()};
+    CHECK(spool_decode(unit_pool(), spool_encode(unit_pool(), &m), &back));
+    CHECK(back.session_facts->tls == NULL);
 }
 
 TEST(spool_numbers_come_back)

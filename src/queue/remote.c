@@ -123,8 +123,7 @@ static bool may_share(const struct address *a, const struct address *b)
     return a->transport == b->transport && same_hosts(a->hosts, b->hosts) &&
            str_eq(a->errors_to, b->errors_to) && a->errors_to_empty == b->errors_to_empty &&
            str_eq(a->extra_headers, b->extra_headers) && same_removed(a, b) &&
-           a->uid_set == b->uid_set && a->uid == b->uid && a->gid == b->gid &&
-           (a->transport->multi_domain || str_eqi(a->domain, b->domain));
+           a->uid_set == b->uid_set && a->uid == b->uid && a->gid == b->gid;
 }
 
 /* max_rcpt of a transport that has it; a large number otherwise. */
@@ -138,14 +137,30 @@ static int max_rcpt(const struct transport *t)
     return n > 0 ? n : INT32_MAX;
 }
 
+/* DANE may be used with a host, whose certificate may then be known by the domain's name. */
+static bool one_domain(struct job *j, const struct address *a)
+{
+    struct ectx x;
+    ectx_init(&x, j->conf, j->pool);
+    x.msg = j->m;
+    for (const struct host *h = a->hosts; h; h = h->next) {
+        if (smtp_tls_wants_dane(&x, a->transport, h)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct address *take_group(struct job *j)
 {
     struct address *first = j->remote, **tail = &first->next;
     struct address *kept = NULL, **kept_tail = &kept;
     int room = max_rcpt(first->transport) - 1;
+    bool alone = !first->transport->multi_domain || one_domain(j, first);
     for (struct address *a = first->next, *next; a; a = next) {
         next = a->next;
-        bool join = room > 0 && may_share(first, a);
+        bool join =
+            room > 0 && may_share(first, a) && (!alone || str_eqi(first->domain, a->domain));
         struct address ***end = join ? &tail : &kept_tail;
         room -= join;
         **end = a;

@@ -162,6 +162,22 @@ static bool read_body(struct exchange *x, const struct head *h, size_t most, str
     return h->length < 0 || (int64_t)b.len == h->length || fail(x, STR("the answer is cut short"));
 }
 
+static bool read_answer(struct exchange *x, size_t most, struct str *answer, struct str *again)
+{
+    struct head h;
+    *again = STR_NONE;
+    if (!read_head(x, &h)) {
+        return false;
+    }
+    if ((h.status == 301 || h.status == 302 || h.status == 307 || h.status == 308) &&
+        !str_empty(h.location)) {
+        *again = h.location;
+        return true;
+    }
+    return h.status == 200 ? read_body(x, &h, most, answer)
+                           : fail(x, str_fmt(x->pool, "HTTP status %d", h.status));
+}
+
 static bool send_request(struct exchange *x, const struct http_request *r,
                          const struct http_url *url)
 {
@@ -179,24 +195,22 @@ static bool send_request(struct exchange *x, const struct http_request *r,
 static bool exchange(struct exchange *x, const struct http_request *r, const struct http_url *url,
                      struct str *answer, struct str *again)
 {
-    struct head h;
     if (r->allowed && !r->allowed(r->closure, url->host)) {
         return fail(x, STR_CAT(x->pool, STR("not to be asked: "), url->host));
     }
     if (!connect_to(x, url)) {
         return false;
     }
-    bool ok = send_request(x, r, url) && read_head(x, &h);
-    if (ok && (h.status == 301 || h.status == 302 || h.status == 307 || h.status == 308) &&
-        !str_empty(h.location)) {
-        *again = h.location;
-    } else if (ok && h.status != 200) {
-        ok = fail(x, str_fmt(x->pool, "HTTP status %d", h.status));
-    } else {
-        ok = ok && read_body(x, &h, r->most, answer);
-    }
+    bool ok = send_request(x, r, url) && read_answer(x, r->most, answer, again);
     stream_close(&x->s);
     return ok;
+}
+
+bool http_answer(struct pool *pool, struct stream *s, size_t most, struct str *answer,
+                 struct str *again, struct str *error)
+{
+    struct exchange x = {NULL, pool, s, time_monotonic_ms() + WHOLE_MS, error};
+    return read_answer(&x, most, answer, again);
 }
 
 bool http_post(const struct config *conf, struct pool *pool, const struct http_request *request,

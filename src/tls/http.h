@@ -30,4 +30,11 @@ struct http_request {
 bool http_post(const struct config *conf, struct pool *pool, const struct http_request *request,
                struct str *answer, struct str *error);
 
+/*
+ * Reads one answer of at most that many octets of body; *again is where a redirection leads, else
+ * unset. A part of http_post().
+ */
+bool http_answer(struct pool *pool, struct stream *s, size_t most, struct str *answer,
+                 struct str *again, struct str *error);
+
 #endif

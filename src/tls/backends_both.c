@@ -6,5 +6,7 @@
 
 const struct tls_backend *const tls_backends[] = {&tls_openssl, &tls_gnutls, NULL};
 
-const char *const tls_features[] = {"OpenSSL", "GnuTLS", "OCSP",
-                                    "TLS/TLS1_3/TLS_ALPN/TLS_OCSP/TLS_OCSP_LIST", NULL};
+const char *const tls_features[] = {
+    "OpenSSL", "GnuTLS", "TLS_resume",
+    "DANE",    "OCSP",   "TLS/TLS1_3/TLS_ALPN/TLS_OCSP/TLS_OCSP_LIST/TLS_CA_CACHE",
+    NULL};

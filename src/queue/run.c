@@ -98,8 +98,7 @@ static bool pass(const struct config *conf, const struct queue_run_opts *o,
     bool first = !str_empty(o->sender) || !str_empty(o->recipient);
     unsigned flags = DELIVER_QUEUE_RUN | extra | (o->force ? DELIVER_FORCE : 0) |
                      (o->force_frozen ? DELIVER_THAW : 0) |
-                     (o->local_only ? DELIVER_LOCAL_ONLY : 0) |
-                     (o->dont_deliver ? DELIVER_NOT : 0);
+                     (o->local_only ? DELIVER_LOCAL_ONLY : 0) | (o->dont_deliver ? DELIVER_NOT : 0);
     for (size_t i = 0; i < ids->n; i++) {
         if (!in_range(o, ids->v[i]) || (selective && !is_selected(conf, o, ids->v[i]))) {
             continue;

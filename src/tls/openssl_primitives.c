@@ -1,6 +1,9 @@
 /*
  * Primitives by OpenSSL 3: signatures, a certificate of one's own, the words of its errors.
- * Mechanism only; openssl.c makes the connections. Nothing is left behind in the error queue.
+ *
+ * Mechanism only; openssl.c makes the connections. What is made belongs to the pool that is handed
+ * in; OpenSSL's own objects are freed before a function returns, and nothing is left behind in its
+ * error queue. A failure is told in OpenSSL's words.
  */
 #include "tls/internal.h"
 #include "tls/openssl.h"

@@ -287,6 +287,14 @@ static bool read_pairs(struct making *m)
     return true;
 }
 
+static bool trust_error(struct making *m, const char *step, struct str path)
+{
+    if (str_unset(*m->error)) {
+        *m->error = str_fmt(m->pool, "(%s from %.*s): %s", step, STR_ARG(path), strerror(errno));
+    }
+    return false;
+}
+
 static bool read_trust(struct making *m)
 {
     const struct tls_side *side = m->side;
@@ -298,20 +306,15 @@ static bool read_trust(struct making *m)
         spec->system_cas = true;
     } else if (!str_empty(side->verify_certificates)) {
         if (!read_texts(m, side->verify_certificates, &spec->cas_pem)) {
-            goto failed;
+            return trust_error(m, "loading trusted certificates", side->verify_certificates);
         }
         spec->send_ca_names =
             stat(str_cstr(m->pool, side->verify_certificates), &st) == 0 && S_ISREG(st.st_mode);
     }
     if (!str_empty(side->crl) && !read_texts(m, side->crl, &spec->crls_pem)) {
-        goto failed;
+        return trust_error(m, "loading CRLs", side->crl);
     }
     return true;
-failed:
-    if (str_unset(*m->error)) {
-        *m->error = str_fmt(m->pool, "(tls_verify_certificates or tls_crl): %s", strerror(errno));
-    }
-    return false;
 }
 
 /* Groups by Exim's names; RFC 7919 groups are known to both libraries. */
@@ -404,6 +407,24 @@ static void note_files(struct entry *e, const struct strvec *files)
     }
 }
 
+/* Which pair the library would not take, and why in our words; then the library's. */
+static void blame_pair(struct making *m, struct str library)
+{
+    static const char *const reasons[] = {"no certificate in the file",
+                                          "no private key in the file",
+                                          "the key is not the certificate's, or damaged"};
+    size_t why = 2;
+    const struct tls_pair *p = m->pairs;
+    for (size_t i = 0; i < m->spec.pair_count && why == 2; i++) {
+        struct strvec certs = {.pool = m->pool};
+        p = &m->pairs[i];
+        pem_certificates(m->pool, p->cert_pem, &certs);
+        why = certs.n == 0 ? 0 : str_find(p->key_pem, STR("PRIVATE KEY-----")) < 0 ? 1 : 2;
+    }
+    struct str tail = library.len ? STR_CAT(m->pool, STR(": "), library) : STR_NONE;
+    pair_error(m, p, STR_CAT(m->pool, str_c(reasons[why]), tail));
+}
+
 static struct entry *make_entry(const struct tls_backend *b, const struct tls_side *side,
                                 struct str *error)
 {
@@ -426,7 +447,7 @@ static struct entry *make_entry(const struct tls_backend *b, const struct tls_si
         return e;
     }
     if (m.spec.pair_count && strncmp(where, "cert/key", 8) == 0) {
-        pair_error(&m, &m.pairs[m.spec.pair_count - 1], words);
+        blame_pair(&m, words);
     } else {
         *error = str_fmt(pool, "(%s): %.*s", where, STR_ARG(words));
     }

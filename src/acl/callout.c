@@ -327,10 +327,10 @@ static enum smtp_status open_client(struct talk *t, struct delivery *d,
                                     const struct smtp_client_opts *o, struct str *error)
 {
     struct smtp_tls plan;
-    if (smtp_tls_plan(t->x, d, true, &plan, error) != ADDR_OK) {
-        return SMTP_TLS_BARRED;
+    enum smtp_status st = SMTP_TLS_BARRED;
+    if (smtp_tls_plan(t->x, d, true, &plan, error) == ADDR_OK) {
+        st = smtp_tls_open(t->x, t->x->pool, &plan, o, &t->client, &t->reply, error);
     }
-    enum smtp_status st = smtp_tls_open(t->x, t->x->pool, &plan, o, &t->client, &t->reply, error);
     if (st >= SMTP_TLS_FAILED) {
         *error = with_host(t, *error);
     }

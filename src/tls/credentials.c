@@ -321,6 +321,7 @@ static bool read_trust(struct making *m)
 static const struct {
     const char *name, *group;
 } dh_names[] = {
+    {"none", "none"},
     {"default", NULL},          {"historic", NULL},         {"ike5", "modp_1536"},
     {"ike14", "modp_2048"},     {"ike15", "modp_3072"},     {"ike16", "modp_4096"},
     {"ike17", "modp_6144"},     {"ike18", "modp_8192"},     {"ike22", "dh_1024_160"},
@@ -332,7 +333,7 @@ static const struct {
 static bool read_dh(struct making *m)
 {
     struct str text = m->side->dhparam;
-    if (!m->side->server || str_empty(text) || str_is(text, "none")) {
+    if (!m->side->server || str_empty(text)) {
         return true;
     }
     if (text.p[0] == '/') {

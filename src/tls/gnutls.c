@@ -296,6 +296,9 @@ static int set_dh(struct pool *scratch, struct tls_context *c, const struct tls_
 {
     enum { LIBRARY_BITS = 2048 };
     gnutls_datum_t pem = datum(spec->dhparam_pem);
+    if (str_is(spec->dhparam_group, "none")) {
+        return 0;
+    }
     if (!pem.size && !spec->dhparam_group.len) {
         return spec->dh_bits > 0 && spec->dh_bits < LIBRARY_BITS
                    ? 0

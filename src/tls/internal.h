@@ -32,7 +32,7 @@ struct tls_spec {
     struct str crls_pem;      /* unset: revocation is not checked */
     struct str ciphers;       /* in the library's own syntax; unset or empty: its default */
     struct str dhparam_pem;   /* server; unset: the library's choice */
-    struct str dhparam_group; /* the same as the name of a group: "ffdhe2048" … */
+    struct str dhparam_group; /* the same as the name of a group: "ffdhe2048" …; "none": no DHE */
     struct str eccurve;       /* server; "auto" or unset: the library's choice */
     struct str alpn;          /* wire form (RFC 7301): length octet and name each; empty: none */
     struct str options;       /* openssl_options */

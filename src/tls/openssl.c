@@ -329,6 +329,8 @@ static bool ossl_set_dh(struct pool *pool, SSL_CTX *ctx, const struct tls_spec *
         BIO *b = text_bio(spec->dhparam_pem);
         key = PEM_read_bio_Parameters(b, NULL);
         BIO_free(b);
+    } else if (str_is(spec->dhparam_group, "none")) {
+        return true;
     } else if (spec->dhparam_group.len) {
         key = dh_group(pool, spec->dhparam_group);
     } else {

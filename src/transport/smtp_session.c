@@ -521,13 +521,15 @@ static enum smtp_try open_failed(struct ectx *x, struct delivery *d, enum smtp_s
 }
 
 /* DANE forbids the connection. */
-static enum smtp_try plan_failed(struct delivery *d, enum outcome outcome, struct str error)
+static enum smtp_try plan_failed(struct ectx *x, struct delivery *d, enum outcome outcome,
+                                 struct str error)
 {
     if (outcome == ADDR_FAIL) {
         smtp_end_pending(d, ADDR_FAIL, ERRNO_DNSDEFER, 0, error);
         return TRY_DONE;
     }
     note_reason(d, ERRNO_DNSDEFER, 0, error);
+    give_up(x, d, true);
     forget_host(d);
     return TRY_NEXT_HOST;
 }
@@ -651,7 +653,7 @@ enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smt
     tell_tls(x, d, NULL);
     enum outcome ready = smtp_tls_plan(x, d, false, &plan, &error);
     if (ready != ADDR_OK) {
-        return plan_failed(d, ready, error);
+        return plan_failed(x, d, ready, error);
     }
     struct str key = connection_key(x->pool, d, port, interface, helo, &plan);
     d->continued = kept.c && str_eq(key, kept.key);

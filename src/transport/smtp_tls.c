@@ -125,6 +125,10 @@ static enum outcome ask_tlsa(struct ectx *x, struct delivery *d, bool required,
     if (r == DNS_AGAIN) {
         return dane_trouble(x, ADDR_DEFER, STR("tlsa lookup DEFER"), error);
     }
+    if (r == DNS_OK && !answer.authentic) {
+        log_msg(LOG_MAIN, x->msg, "DANE error: TLSA lookup for %.*s not DNSSEC",
+                STR_ARG(d->host->name));
+    }
     if (r != DNS_OK || !answer.authentic) {
         return required ? dane_trouble(x, ADDR_FAIL, STR("tlsa lookup FAIL"), error) : ADDR_OK;
     }

@@ -39,8 +39,8 @@ struct submission {
     struct str full_name; /* -F */
     struct str protocol;  /* -oMr */
     struct str host_address, host_name, interface_address, ident, auth_id, auth_sender,
-        auth_mechanism; /* -oM* */
-    enum queue_how how; /* -od */
+        auth_mechanism;         /* -oM* */
+    enum queue_how how;         /* -od */
     enum {
         ERRORS_PRINT,
         ERRORS_MAIL,

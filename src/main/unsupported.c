@@ -20,7 +20,7 @@ static const struct option main_rows[] = {
     U("dmarc_history_file"), U("dmarc_tld_file"), U("dns_csa_search_limit"),
     U("dns_csa_use_reverse"), U("drop_cr"), U("event_action"), U("exim_version"),
     U("finduser_retries"), U("hosts_proxy"),
-    U("hosts_require_alpn"), U("ibase_servers"), U("keep_malformed"), U("ldap_ca_cert_dir"),
+    U("ibase_servers"), U("keep_malformed"), U("ldap_ca_cert_dir"),
     U("ldap_ca_cert_file"), U("ldap_cert_file"), U("ldap_cert_key"), U("ldap_cipher_suite"),
     U("ldap_default_servers"), U("ldap_require_cert"), U("ldap_start_tls"), U("ldap_version"),
     U("local_scan_path"), U("local_scan_timeout"), U("move_frozen_messages"), U("mua_wrapper"),

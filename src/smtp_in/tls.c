@@ -81,7 +81,8 @@ static void fill_common(const struct config *conf, struct tls_side *side)
     *side = (struct tls_side){.conf = conf,
                               .server = true,
                               .openssl_options = set->openssl_options,
-                              .dh_bits = set->dh_max_bits};
+                              .dh_bits = set->dh_max_bits,
+                              .gnutls_compat = set->gnutls_compat_mode};
 }
 
 static bool fill_side(struct conv *c, struct tls_side *side)
@@ -93,6 +94,7 @@ static bool fill_side(struct conv *c, struct tls_side *side)
                    : conv_host_in(c, &set->try_verify_hosts) ? TLS_VERIFY_TRY
                                                              : TLS_VERIFY_OFF;
     side->resume = conv_host_in(c, &set->resumption_hosts);
+    side->require_alpn = conv_host_in(c, &set->require_alpn_hosts);
     side->timeout = c->receive_timeout;
     side->peer = conv_who(c, false);
     if (str_find(set->certificate.text, STR("tls_in_sni")) >= 0) {

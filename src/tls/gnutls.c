@@ -468,7 +468,7 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
     }
     l->asks_status = hello.asks_status;
     if (!tls_hello(l->t, &hello, &other)) {
-        return GNUTLS_E_UNRECOGNIZED_NAME;
+        return l->t->alpn_refused ? GNUTLS_E_NO_APPLICATION_PROTOCOL : GNUTLS_E_UNRECOGNIZED_NAME;
     }
     r = other ? use_context(l, other) : 0;
     return r < 0 ? r : use_tickets(l);
@@ -614,7 +614,7 @@ static struct tls_link *gtls_link(struct tls_context *c, struct tls *t, const st
     gnutls_transport_set_pull_timeout_function(l->session, wire_wait);
     gnutls_transport_set_vec_push_function(l->session, wire_push);
     gnutls_session_set_verify_function(l->session, on_verify);
-    if (tls_settings(side->conf)->gnutls_compat_mode) {
+    if (side->gnutls_compat) {
         gnutls_session_enable_compatibility_mode(l->session);
     }
     int r = use_context(l, c);

@@ -82,8 +82,8 @@ struct tls_chain {
 
 /*
  * Server: the ClientHello is known. It may have another context used for this connection:
- * *context is NULL or the one to change to. False: the handshake ends with the alert
- * unrecognized_name.
+ * *context is NULL or the one to change to. False: the handshake ends, with the alert
+ * no_application_protocol if t->alpn_refused is set, else unrecognized_name.
  */
 bool tls_hello(struct tls *t, const struct tls_hello *hello, struct tls_context **context);
 
@@ -250,6 +250,7 @@ struct tls {
     time_t proof_until;         /* nextUpdate of a good proof; 0: there was none */
     struct tls_record *offered; /* client: the session that was offered; NULL: none */
     bool dane_matched;
+    bool alpn_refused;
     char stash; /* a byte read ahead to see whether there is any */
     bool stashed, ended;
 };

@@ -401,7 +401,7 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
     h.asks_ticket = has_ticket || hello_has(ssl, TLSEXT_TYPE_psk_kex_modes, NULL);
     hello_alpn(ssl, &h);
     if (!tls_hello(l->t, &h, &other)) {
-        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        *alert = l->t->alpn_refused ? SSL_AD_NO_APPLICATION_PROTOCOL : SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;
     }
     if (other) {

@@ -18,6 +18,8 @@ static const struct option options[] = {
      "GnuTLS loads PKCS#11 modules by itself", NULL, NULL},
     {"gnutls_compat_mode", OPT_BOOL, O(gnutls_compat_mode), "false",
      "GnuTLS makes allowances for broken peers", NULL, NULL},
+    {"hosts_require_alpn", OPT_HOSTS, O(require_alpn_hosts), NULL,
+     "clients that must agree upon an application protocol (RFC 7301)", NULL, NULL},
     {"openssl_options", OPT_STRING, O(openssl_options),
      "+no_sslv2 +no_sslv3 +single_dh_use +no_ticket +no_renegotiation",
      "options of OpenSSL, each with + or -", NULL, NULL},
@@ -254,6 +256,34 @@ static const struct stream_ops filter_ops = {filter_read, filter_write, filter_r
 
 /* ---- a server is told whom the client means ---- */
 
+#define NO_ALPN "(handshake): ALPN required but not negotiated"
+
+/*
+ * A client that names several protocols may be one whose words were meant for another server: only
+ * one that knows what it speaks is served (RFC 9325 3.7).
+ */
+static bool alpn_is_fine(struct tls *t, const struct tls_hello *h)
+{
+    const struct tls_side *side = t->side;
+    struct buf b;
+    t->alpn_refused = side->require_alpn && !h->alpn_offered;
+    if (t->alpn_refused) {
+        t->error = (struct tls_error){TLS_FAULT_HANDSHAKE, STR(NO_ALPN)};
+    } else if (h->alpn.n > 1 && !str_empty(side->alpn)) {
+        buf_init(&b, t->pool, UINT16_MAX);
+        for (size_t i = 0; i < h->alpn.n; i++) {
+            buf_addz(&b, i ? ":" : "");
+            buf_adds(&b, h->alpn.v[i]);
+        }
+        log_write(LOG_MAIN, "TLS ALPN (%.*s) rejected",
+                  STR_ARG(str_printable(t->pool, buf_str(&b), false)));
+        t->alpn_refused = true;
+        tls_explain(t, TLS_IO_ERROR, &(struct tls_failure){.cause = TLS_CAUSE_ALPN, .alert = -1},
+                    &t->error);
+    }
+    return !t->alpn_refused;
+}
+
 bool tls_hello(struct tls *t, const struct tls_hello *h, struct tls_context **context)
 {
     struct tls_side *side = t->side;
@@ -266,6 +296,9 @@ bool tls_hello(struct tls *t, const struct tls_hello *h, struct tls_context **co
     }
     if (h->asks_status && t->facts->ocsp == OCSP_NOT_REQUESTED) {
         t->facts->ocsp = OCSP_NO_RESPONSE;
+    }
+    if (!alpn_is_fine(t, h)) {
+        return false;
     }
     if (str_empty(h->sni) || !side->on_sni) {
         return true;
@@ -402,6 +435,11 @@ bool tls_start(struct pool *pool, struct stream *s, struct tls_side *side, struc
         return false;
     }
     learn(t);
+    if (side->require_alpn && str_unset(t->facts->alpn)) {
+        *error = (struct tls_error){TLS_FAULT_HANDSHAKE, STR(NO_ALPN)};
+        let_go(t);
+        return false;
+    }
     t->side = NULL;
     *facts = t->facts;
     return stream_push(s, &filter_ops, t);

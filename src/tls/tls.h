@@ -22,7 +22,7 @@ struct tls_settings {
     struct etext advertise_hosts, certificate, privatekey, ocsp_file, verify_certificates, crl;
     struct etext ocsp_refresh, ocsp_responder;
     struct etext require_ciphers, dhparam, eccurve, alpn;
-    struct etext verify_hosts, try_verify_hosts, resumption_hosts;
+    struct etext verify_hosts, try_verify_hosts, resumption_hosts, require_alpn_hosts;
     struct etext on_connect_ports; /* a list of numbers */
     struct str openssl_options;
     int dh_max_bits;
@@ -66,8 +66,10 @@ struct tls_side {
     int dh_bits; /* server: tls_dh_max_bits; client: tls_dh_min_bits; 0: default */
     enum tls_verify verify;
     bool resume;
-    int timeout;     /* seconds for the whole handshake */
-    struct str peer; /* "host [address]" for lines that are logged on the way */
+    bool require_alpn;  /* an application protocol must be agreed upon */
+    bool gnutls_compat; /* GnuTLS is to bear with broken peers */
+    int timeout;        /* seconds for the whole handshake */
+    struct str peer;    /* "host [address]" for lines that are logged on the way */
 
     /* -- client -- */
     struct str sni;      /* unset: none is sent */

@@ -9,14 +9,14 @@ struct smtp_options {
     struct etext hosts, helo_data, interface, port;
     struct etext hosts_avoid_esmtp, hosts_avoid_pipelining, hosts_try_chunking, hosts_try_fastopen,
         hosts_avoid_tls, hosts_verify_avoid_tls, hosts_nopass_tls, hosts_noproxy_tls,
-        hosts_require_tls, hosts_request_ocsp, hosts_require_ocsp, hosts_try_dane,
-        hosts_require_dane, dnssec_request_domains, dnssec_require_domains,
+        hosts_require_tls, hosts_require_alpn, hosts_request_ocsp, hosts_require_ocsp,
+        hosts_try_dane, hosts_require_dane, dnssec_request_domains, dnssec_require_domains,
         retry_include_ip_address;
     struct etext tls_backend, tls_certificate, tls_privatekey, tls_verify_certificates, tls_crl,
         tls_require_ciphers, tls_alpn, tls_sni, dane_require_tls_ciphers, tls_verify_hosts,
         tls_try_verify_hosts, tls_verify_cert_hostnames, tls_resumption_hosts, host_name_extract;
     int tls_dh_min_bits;
-    bool tls_tempfail_tryclear;
+    bool tls_tempfail_tryclear, gnutls_compat_mode;
     struct str fallback_hosts;
     int command_timeout, connect_timeout, data_timeout, final_timeout;
     int connection_max_messages, hosts_max_try, hosts_max_try_hardlimit, max_rcpt, size_addition,

@@ -191,9 +191,9 @@ static struct str plan_key(struct pool *pool, const struct smtp_tls *plan)
     const struct tls_side *side = &plan->side;
     struct buf b;
     buf_init(&b, pool, SIZE_MAX);
-    buf_addf(&b, "%d%d%d%d %d%d%d %d %d:", plan->use, plan->on_connect, plan->required,
+    buf_addf(&b, "%d%d%d%d %d%d%d%d%d %d %d:", plan->use, plan->on_connect, plan->required,
              plan->clear_after_failure, side->verify, side->request_ocsp, side->require_ocsp,
-             side->dh_bits, plan->early.tlsa_usage);
+             side->require_alpn, side->gnutls_compat, side->dh_bits, plan->early.tlsa_usage);
     for (size_t i = 0; plan->use && i < ARRAY_LEN(settings); i++) {
         const struct str *s = (const void *)((const char *)side + settings[i].to);
         buf_addf(&b, "%d:%.*s", str_unset(*s) ? -1 : (int)s->len, STR_ARG(*s));
@@ -233,6 +233,8 @@ enum outcome smtp_tls_plan(struct ectx *x, struct delivery *d, bool verifying,
     if (plan->use) {
         side->peer = host_text(x->pool, h);
         side->dh_bits = o->tls_dh_min_bits;
+        side->gnutls_compat = o->gnutls_compat_mode;
+        side->require_alpn = host_in(x, &o->hosts_require_alpn, h);
         d->tls = &plan->early;
         expand_settings(x, o, plan);
         side->sni = plan->has_tlsa ? h->name : side->sni;

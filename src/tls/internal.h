@@ -380,7 +380,4 @@ bool tlsa_trusts(struct pool *pool, const struct tlsa_set *set, struct str cert)
  */
 void tlsa_anchors(const struct tlsa_set *set, struct strvec *out);
 
-/* The set as a text: equal for equal sets, whatever the order and the TTL of the answers. */
-struct str tlsa_text(struct pool *pool, const struct tlsa_set *set);
-
 #endif

@@ -111,7 +111,7 @@ void tls_explain(struct tls *t, enum tls_io io, const struct tls_failure *failur
     if (io == TLS_IO_ERROR && t->wire_errno == ETIMEDOUT) {
         *error =
             (struct tls_error){TLS_FAULT_TIMEOUT, compose(t, step, STR("timed out"), STR_NONE)};
-    } else if (io == TLS_IO_EOF) {
+    } else if (io == TLS_IO_EOF || t->wire_errno == ECONNRESET || t->wire_errno == EPIPE) {
         *error = (struct tls_error){
             TLS_FAULT_CLOSED, compose(t, step, STR("the peer closed the connection"), STR_NONE)};
     } else if (t->wire_errno) {

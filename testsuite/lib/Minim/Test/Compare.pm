@@ -80,6 +80,22 @@ sub _sorted ($text) {
     return join '', map { "$_\n" } sort split /\n/, $text;
 }
 
+# A daemon works on several messages at a time, so the lines of one may come
+# between those of another: those of a message are put behind its first.
+sub _gathered ($text) {
+    my $at = index $text, $SERVER_HEADING;
+    return $text if $at < 0;
+    my ($client, $server) = (substr($text, 0, $at), substr $text, $at);
+    my (@groups, %group);
+    for my $line ($server =~ /^.*\n?/mg) {
+        my ($id) = $line =~ /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? (?:\[\d+\] )?(10Hm\w\w-\w+-\w+) /;
+        if (defined $id && $group{$id}) { ${ $group{$id} } .= $line; next }
+        push @groups, \(my $copy = $line);
+        $group{$id} = $groups[-1] if defined $id;
+    }
+    return $client . join '', map { $$_ } @groups;
+}
+
 # The expectation for this run: NNNN.exim4 beside NNNN comes first, and so on.
 sub _expected_file ($self, $kind, $suffix) {
     my $file = $self->{suite}->folder($kind) . "/$self->{num}$suffix";
@@ -95,6 +111,7 @@ sub _check ($self, $kind, $file, $got) {
     my $reason = $file =~ $ANY_SUFFIX && $expected =~ s/\A(#[^\n]*\n)// ? $1 : '';
     $expected = $self->_old_ids($expected) if $self->{suite}->foreign;
     $expected =~ s/\bEXIMUSER\b/CALLER/g if $> != 0 && !$self->{update};    # one user is everybody
+    ($got, $expected) = map { _gathered($_) } $got, $expected if $kind eq 'log';
     return if $got eq $expected;
     my $why = $got eq '' ? "nothing came out, but there is an expectation" : !$exists ? 'not expected at all' : 'differs';
     push @{ $self->{problems} }, { file => $file, kind => $kind, why => $why, diff => diff($file, $expected, $got) };

@@ -282,6 +282,8 @@ struct message {
     struct str fake_reply;     /* text for control = fakereject / fakedefer */
     enum { FAKE_NONE, FAKE_DEFER, FAKE_REJECT } fake;
     struct str submission_domain, submission_name;
+    bool prdr;      /* MAIL asked for a reply for each recipient */
+    bool prdr_some; /* not all recipients got the message then */
     bool submission, sender_retain, freeze_requested, freeze_no_tell, deliver_queue;
     struct str freeze_reason;
     struct acl_message *acl;      /* what ACLs noted for this message; acl/ makes it on demand */

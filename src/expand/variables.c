@@ -264,7 +264,8 @@ static struct str get_caller(struct ectx *x, struct str name)
     return variable_number(x, user ? priv_real_uid() : priv_real_gid());
 }
 
-GETTER(prdr_requested, STR("no"))
+GETTER(prdr_requested, x->msg && x->msg->prdr ? STR("yes") : STR("no"))
+GETTER(no, STR("no"))
 GETTER(zero, STR("0"))
 GETTER(localhost_number, core_settings(x->conf)->localhost_number < 0
                              ? STR("0")
@@ -591,7 +592,7 @@ const struct variable expand_variables[] = {
     {"sender_helo_name", get_sender_helo_name, "name that HELO or EHLO gave"},
     {"sender_host_address", get_sender_host_address, "address of the client"},
     {"sender_host_authenticated", get_sender_host_authenticated, "authenticator that succeeded"},
-    {"sender_host_dnssec", get_prdr_requested, "yes if DNSSEC vouches for the client's name"},
+    {"sender_host_dnssec", get_no, "yes if DNSSEC vouches for the client's name"},
     {"sender_host_name", get_host_name, "name of the client, looked up on use"},
     {"sender_host_port", get_host_port, "port of the client"},
     {"sender_ident", get_sender_ident, "who the client says, or the kernel knows, it is"},

@@ -12,7 +12,7 @@
 
 /* clang-format off */
 static const struct option main_rows[] = {
-    U("acl_not_smtp_mime"), U("acl_smtp_auth"), U("acl_smtp_data_prdr"), U("acl_smtp_dkim"),
+    U("acl_not_smtp_mime"), U("acl_smtp_auth"), U("acl_smtp_dkim"),
     U("acl_smtp_mime"), U("auth_advertise_hosts"), U("av_scanner"),
     U("debug_store"), U("disable_fsync"),
     U("dkim_verify_hashes"), U("dkim_verify_keytypes"), U("dkim_verify_min_keysizes"),
@@ -112,7 +112,7 @@ static const struct {
 } harmless[] = {
     {"dsn_advertise_hosts", ""},  {"hosts_try_prdr", ""},
     {"hosts_proxy", ""},          {"pipelining_connect_advertise_hosts", ""},
-    {"prdr_enable", "false"},     {"smtputf8_advertise_hosts", ""},
+    {"smtputf8_advertise_hosts", ""},
     {"auth_advertise_hosts", ""},
 };
 

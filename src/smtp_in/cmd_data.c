@@ -193,6 +193,9 @@ static void say_accepted(struct conv *c, struct acl_reply *a)
     if (c->msg->fake != FAKE_NONE) {
         reply_lines(c, c->msg->fake == FAKE_DEFER ? STR("450 ") : STR("550 "), true,
                     c->msg->fake_reply);
+    } else if (c->msg->prdr) {
+        reply(c, "250 id=%.*s message accepted%s", STR_ARG(c->msg->id),
+              c->msg->prdr_some ? " for some recipients" : "");
     } else if (!str_unset(a->user)) {
         struct str code = STR("250 ");
         reply_code(c->msg_pool, &code, &a->user, NULL, true);
@@ -305,6 +308,10 @@ static void keep(struct conv *c, struct receiver *r, struct verdict *v)
     struct acl_reply a;
     bool discard;
     receive_fixup(r);
+    if (!prdr_ask(c)) {
+        receive_abort(r);
+        return;
+    }
     if (!data_acl(c, r, &a, v, &discard)) {
         receive_abort(r);
         return;

@@ -98,6 +98,7 @@ static void extensions(struct conv *c, struct buf *out)
         {c->advertised_pipelining, "PIPELINING"},
         {c->advertised_chunking, "CHUNKING"},
         {c->advertised_tls, "STARTTLS"},
+        {set->prdr_enable, "PRDR"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (rows[i].on) {

@@ -9,9 +9,11 @@
 /* ---- settings ---- */
 
 struct smtp_in_settings {
-    struct etext acl_not_smtp, acl_not_smtp_start, acl_smtp_connect, acl_smtp_data, acl_smtp_etrn,
-        acl_smtp_expn, acl_smtp_helo, acl_smtp_mail, acl_smtp_mailauth, acl_smtp_notquit,
-        acl_smtp_predata, acl_smtp_quit, acl_smtp_rcpt, acl_smtp_starttls, acl_smtp_vrfy;
+    struct etext acl_not_smtp, acl_not_smtp_start, acl_smtp_connect, acl_smtp_data,
+        acl_smtp_data_prdr, acl_smtp_etrn, acl_smtp_expn, acl_smtp_helo, acl_smtp_mail,
+        acl_smtp_mailauth, acl_smtp_notquit, acl_smtp_predata, acl_smtp_quit, acl_smtp_rcpt,
+        acl_smtp_starttls, acl_smtp_vrfy;
+    bool prdr_enable;
     bool accept_8bitmime, delivery_date_remove, envelope_to_remove, return_path_remove,
         extract_addresses_remove_arguments, ignore_fromline_local, local_from_check,
         local_sender_retain, recipients_max_reject, smtp_accept_keepalive, smtp_check_spool_space,
@@ -182,6 +184,12 @@ void reply(struct conv *c, const char *fmt, ...) __attribute__((format(printf, 2
  * whether more follow it.
  */
 void reply_lines(struct conv *c, struct str code, bool final, struct str text);
+
+/*
+ * Where the client asked for PRDR and there are several recipients: asks about each, answers for
+ * each, and takes off those that do not get the message. False if nobody does: all is answered.
+ */
+bool prdr_ask(struct conv *c);
 
 /* Takes a code off the front of an ACL's message where it has one that fits; *code is replaced. */
 void reply_code(struct pool *pool, struct str *code, struct str *text, struct str *log, bool check);

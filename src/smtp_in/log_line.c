@@ -107,6 +107,9 @@ static struct str arrival(struct receiver *r)
     add_host(r, &b);
     tls_log(&b, r->sess->tls);
     add_auth(r, &b);
+    if (m->prdr) {
+        buf_addz(&b, " PRDR");
+    }
     if (r->chunked) {
         buf_addz(&b, " K");
     }

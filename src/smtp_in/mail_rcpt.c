@@ -14,7 +14,7 @@ struct params {
     int body;     /* 7 or 8; 0: not given */
     struct str auth, envid, orcpt;
     int ret, notify;
-    bool notify_set;
+    bool notify_set, prdr;
     const char *error; /* a 501 */
     bool unknown;      /* the rest is no parameter of ours: the address is malformed */
 };
@@ -66,6 +66,8 @@ static struct params mail_params(struct conv *c, struct str rest)
         } else if (str_isi(name, "ENVID") && c->advertised_dsn) {
             p.error = str_unset(p.envid) ? NULL : "ENVID can be specified once only";
             p.envid = value;
+        } else if (str_isi(name, "PRDR") && c->set->prdr_enable) {
+            p.prdr = true;
         } else {
             p.unknown = true;
         }
@@ -250,6 +252,7 @@ static void set_sender(struct conv *c, const struct params *p, struct str sender
     m->body_type = p->body;
     m->dsn_ret = p->ret;
     m->dsn_envid = p->envid;
+    m->prdr = p->prdr;
     m->received_protocol = c->sess->protocol;
 }
 
@@ -272,9 +275,11 @@ static enum conv_end mail_acl(struct conv *c)
         unset_sender(c);
         return end;
     }
+    const char *prdr = c->msg->prdr ? ", PRDR Requested" : "";
     if (str_unset(r.user)) {
-        reply(c, "250 OK");
+        reply(c, "250 OK%s", prdr);
     } else {
+        r.user = STR_CAT(c->msg_pool, r.user, str_c(prdr));
         struct str code = STR("250 ");
         reply_code(c->msg_pool, &code, &r.user, NULL, true);
         reply_lines(c, code, true, r.user);

@@ -53,6 +53,8 @@ const struct option smtp_in_options[] = {
      NULL, NULL},
     {"acl_smtp_data", OPT_EXPAND, O(acl_smtp_data), NULL, "ACL once a message was read", NULL,
      NULL},
+    {"acl_smtp_data_prdr", OPT_EXPAND, O(acl_smtp_data_prdr), NULL,
+     "ACL for each recipient once a message was read (PRDR)", NULL, NULL},
     {"acl_smtp_etrn", OPT_EXPAND, O(acl_smtp_etrn), NULL, "ACL for ETRN", NULL, NULL},
     {"acl_smtp_expn", OPT_EXPAND, O(acl_smtp_expn), NULL, "ACL for EXPN", NULL, NULL},
     {"acl_smtp_helo", OPT_EXPAND, O(acl_smtp_helo), NULL, "ACL for HELO and EHLO", NULL, NULL},
@@ -203,7 +205,8 @@ const struct option smtp_in_options[] = {
      "the sender in a \"From \" line that matched", NULL, NULL},
     {"pipelining_connect_advertise_hosts", OPT_CUSTOM, 0, NULL,
      "hosts that may send before the greeting: not supported", off_only, print_off},
-    {"prdr_enable", OPT_CUSTOM, 0, NULL, "PRDR: not supported", off_only, print_off},
+    {"prdr_enable", OPT_BOOL, O(prdr_enable), "false",
+     "clients may ask for a reply for each recipient (PRDR)", NULL, NULL},
     {"smtputf8_advertise_hosts", OPT_CUSTOM, 0, NULL,
      "hosts that are offered SMTPUTF8: not supported", off_only, print_off},
     {NULL, OPT_END, 0, NULL, NULL, NULL, NULL},
@@ -214,11 +217,14 @@ const struct smtp_in_settings *smtp_in_settings(const struct config *conf)
     return conf->settings[ROOM_SMTP_IN];
 }
 
+static const char *const features[] = {"PRDR", NULL};
+
 const struct module smtp_in_module = {
     .name = "smtp_in",
     .room = ROOM_SMTP_IN,
     .settings_size = sizeof(struct smtp_in_settings),
     .options = smtp_in_options,
     .variables = smtp_in_variables,
+    .features = features,
     .hints = smtp_in_hints,
 };

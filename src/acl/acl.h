@@ -32,6 +32,15 @@ enum acl_where {
 /* The name of a phase as log lines and errors have it: "RCPT", "connection", "EHLO or HELO" … */
 const char *acl_where_name(enum acl_where where);
 
+/* What may stand in a statement. For the manual. */
+struct acl_word {
+    const char *name, *doc;
+    bool modifier, supported;
+};
+
+/* The i-th condition or modifier; false behind the last. */
+bool acl_word(size_t i, struct acl_word *out);
+
 enum acl_result { ACL_ACCEPT, ACL_DENY, ACL_DROP, ACL_DEFER, ACL_DISCARD, ACL_ERROR };
 
 /* What to tell the client and the log. */

@@ -377,3 +377,16 @@ const struct acl_condition acl_conditions[] = {
     UNSUPPORTED("udpsend"),
     {NULL, 0, OPT_END, 0, NULL, NULL, NULL},
 };
+
+bool acl_word(size_t i, struct acl_word *out)
+{
+    if (i + 1 >= ARRAY_LEN(acl_conditions)) {
+        return false;
+    }
+    const struct acl_condition *row = &acl_conditions[i];
+    *out = (struct acl_word){.name = row->name,
+                             .doc = row->doc,
+                             .modifier = row->flags & AC_MODIFIER,
+                             .supported = !(row->flags & AC_UNSUPPORTED)};
+    return true;
+}

@@ -16,11 +16,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define SELECTOR_NAME(name, dflt) {#name, dflt},
-static const struct {
-    const char *name;
-    bool dflt;
-} selector_rows[] = {LOG_SELECTORS(SELECTOR_NAME)};
+#define SELECTOR_ROW(name, dflt, doc) {#name, dflt, doc},
+static const struct log_selector_row selector_rows[] = {LOG_SELECTORS(SELECTOR_ROW)};
 
 enum { FILE_MAIN, FILE_REJECT, FILE_PANIC, FILE_COUNT };
 
@@ -55,19 +52,40 @@ static uint64_t default_selectors(void)
     return bits;
 }
 
-static bool set_selector(uint64_t *bits, struct str name, bool on)
+const struct log_selector_row *log_selector_row(size_t i)
+{
+    return i < ARRAY_LEN(selector_rows) ? &selector_rows[i] : NULL;
+}
+
+/* Its place among the rows, or how many there are. */
+static size_t selector_index(struct str name)
+{
+    size_t i = 0;
+    name = str_is(name, "rejected_headers") ? STR("rejected_header") : name;
+    while (i < ARRAY_LEN(selector_rows) && !str_is(name, selector_rows[i].name)) {
+        i++;
+    }
+    return i;
+}
+
+static bool set_selector(struct opt_reader *r, uint64_t *bits, struct str name, bool on)
 {
     if (str_is(name, "all")) {
         *bits = on ? ~UINT64_C(0) : 0;
         return true;
     }
-    for (size_t i = 0; i < ARRAY_LEN(selector_rows); i++) {
-        if (str_is(name, selector_rows[i].name)) {
-            *bits = on ? *bits | UINT64_C(1) << i : *bits & ~(UINT64_C(1) << i);
-            return true;
-        }
+    size_t i = selector_index(name);
+    if (i == ARRAY_LEN(selector_rows)) {
+        return opt_error(r, "unknown log_selector setting: %c%.*s", on ? '+' : '-', STR_ARG(name));
     }
-    return false;
+    if (on && !selector_rows[i].doc) {
+        return opt_error(r,
+                         "log selector \"%.*s\" is known to Exim but not supported by this version "
+                         "of minim",
+                         STR_ARG(name));
+    }
+    *bits = on ? *bits | UINT64_C(1) << i : *bits & ~(UINT64_C(1) << i);
+    return true;
 }
 
 bool log_parse_selectors(struct opt_reader *r, void *base, struct str value)
@@ -88,8 +106,8 @@ bool log_parse_selectors(struct opt_reader *r, void *base, struct str value)
             n++;
         }
         struct str name = str_sub(rest, 0, n);
-        if (!set_selector(&bits, name, sign == '+')) {
-            return opt_error(r, "unknown log_selector setting: %c%.*s", sign, STR_ARG(name));
+        if (!set_selector(r, &bits, name, sign == '+')) {
+            return false;
         }
         rest = str_from(rest, n);
     }

@@ -20,41 +20,81 @@ enum log_where {
     LOG_DIE = 16    /* end the process afterwards */
 };
 
-/* The selectors: name, on by default. The order is that of -bP log_selector. */
+/*
+ * The selectors: name, on by default, meaning (NULL: Exim has it, minim does not yet). The order is
+ * that of -bP log_selector.
+ */
 #define LOG_SELECTORS(X) \
-    X(8bitmime, false) \
-    X(acl_warn_skipped, true) X(address_rewrite, false) X(all_parents, false) X(arguments, false) \
-        X(connection_id, false) X(connection_reject, true) X(delay_delivery, true) X( \
-            deliver_time, false) X(delivery_size, false) X(dkim, true) X(dkim_verbose, false) \
-            X(dnslist_defer, true) X(dnssec, false) X(etrn, true) X(host_lookup_failed, true) X( \
-                ident_timeout, false) X(incoming_interface, false) X(incoming_port, false) \
-                X(lost_incoming_connection, true) X(millisec, false) X(msg_id, true) X( \
-                    msg_id_created, false) X(outgoing_interface, false) X(outgoing_port, false) \
-                    X(pid, false) X(pipelining, false) X(protocol_detail, false) X(proxy, false) \
-                        X(queue_run, true) X(queue_time, false) X(queue_time_exclusive, false) \
-                            X(queue_time_overall, false) X(receive_time, false) \
-                                X(received_recipients, false) X(received_sender, \
-                                                                false) X(rejected_header, true) \
-                                    X(retry_defer, true) X(return_path_on_delivery, false) \
-                                        X(sender_on_delivery, false) X(sender_verify_fail, true) \
-                                            X(size_reject, true) X(skip_delivery, true) X( \
-                                                smtp_confirmation, true) X(smtp_connection, false) \
-                                                X(smtp_incomplete_transaction, false) \
-                                                    X(smtp_mailauth, false) X(smtp_no_mail, false) \
-                                                        X(smtp_protocol_error, \
-                                                          false) X(smtp_syntax_error, \
-                                                                   false) X(subject, false) \
-                                                            X(tls_certificate_verified, \
-                                                              true) X(tls_cipher, true) \
-                                                                X(tls_on_connect, false) \
-                                                                    X(tls_peerdn, false) \
-                                                                        X(tls_resumption, false) \
-                                                                            X(tls_sni, false) \
-                                                                                X(unknown_in_list, \
-                                                                                  false)
+    X(8bitmime, false, "the BODY parameter of MAIL, M8S=, on arrival") \
+    X(acl_warn_skipped, true, "warn statements skipped because a condition could not be tested") \
+    X(address_rewrite, false, "each rewriting of an address") \
+    X(all_parents, false, "all addresses between the recipient and the original one, on deliveries") \
+    X(arguments, false, "the command line the program was called with") \
+    X(connection_id, false, NULL) \
+    X(connection_reject, true, "connections that were refused") \
+    X(delay_delivery, true, "messages that are not delivered at once") \
+    X(deliver_time, false, "how long the delivery took, DT=") \
+    X(delivery_size, false, "size of the message, S=, on deliveries") \
+    X(dkim, true, "DKIM signatures that verified; there are none without DKIM") \
+    X(dkim_verbose, false, NULL) \
+    X(dnslist_defer, true, "DNS lists that did not answer") \
+    X(dnssec, false, "whether DNSSEC vouched for the host, DS") \
+    X(etrn, true, "ETRN commands") \
+    X(host_lookup_failed, true, "hosts whose name cannot be had from their address") \
+    X(ident_timeout, false, "ident requests that were not answered in time") \
+    X(incoming_interface, false, "our address and port of the connection, I=") \
+    X(incoming_port, false, "the port of the client, behind its address") \
+    X(lost_incoming_connection, true, "connections that ended without QUIT") \
+    X(millisec, false, "milliseconds in times") \
+    X(msg_id, true, "the Message-ID header, id=, on arrival") \
+    X(msg_id_created, false, "the same, id*=, if it was made here") \
+    X(outgoing_interface, false, "our address of the connection, I=, on deliveries") \
+    X(outgoing_port, false, "the port of the server, behind its address") \
+    X(pid, false, "process number, behind the time") \
+    X(pipelining, false, "whether PIPELINING was used, L") \
+    X(protocol_detail, false, NULL) \
+    X(proxy, false, NULL) \
+    X(queue_run, true, "begin and end of queue runs") \
+    X(queue_time, false, "how long the message was here, QT=") \
+    X(queue_time_exclusive, false, "the same without the time it took to receive") \
+    X(queue_time_overall, false, "the same, on the line Completed") \
+    X(receive_time, false, "how long it took to receive the message, RT=") \
+    X(received_recipients, false, "recipients, behind for, on arrival") \
+    X(received_sender, false, "sender, behind from, on arrival") \
+    X(rejected_header, true, "headers of refused messages, in the reject log") \
+    X(retry_defer, true, "deliveries put off because their retry time is not reached") \
+    X(return_path_on_delivery, false, "envelope sender of the delivery, P=") \
+    X(sender_on_delivery, false, "sender of the message, F=, on deliveries") \
+    X(sender_verify_fail, true, "senders that failed verification") \
+    X(size_reject, true, "messages refused for their size") \
+    X(skip_delivery, true, "messages passed over: frozen, or in the hands of another process") \
+    X(smtp_confirmation, true, "the server's reply to the message, C=") \
+    X(smtp_connection, false, "begin and end of connections") \
+    X(smtp_incomplete_transaction, false, "transactions that did not end with a message") \
+    X(smtp_mailauth, false, "the AUTH parameter of MAIL, behind A=") \
+    X(smtp_no_mail, false, "connections without a message, and what they did") \
+    X(smtp_protocol_error, false, "violations of the protocol") \
+    X(smtp_syntax_error, false, "commands that are not understood") \
+    X(subject, false, "the Subject header, T=") \
+    X(tls_certificate_verified, true, "whether the peer's certificate verified, CV=") \
+    X(tls_cipher, true, "TLS version and cipher suite, X=") \
+    X(tls_on_connect, false, "that TLS began without STARTTLS") \
+    X(tls_peerdn, false, "subject of the peer's certificate, DN=") \
+    X(tls_resumption, false, "an asterisk behind the cipher suite of a resumed session") \
+    X(tls_sni, false, "server name the client asked for, SNI=") \
+    X(unknown_in_list, false, "lists that could not be searched to the end because a lookup failed")
 
-#define LOG_SELECTOR_ENUM(name, dflt) LS_##name,
+#define LOG_SELECTOR_ENUM(name, dflt, doc) LS_##name,
 enum log_selector { LOG_SELECTORS(LOG_SELECTOR_ENUM) LS_COUNT };
+
+struct log_selector_row {
+    const char *name;
+    bool dflt;
+    const char *doc; /* NULL: not supported */
+};
+
+/* The rows, for the manual; NULL behind the last. */
+const struct log_selector_row *log_selector_row(size_t i);
 
 /*
  * Makes the settings of the configuration those of this process. Called once the configuration is

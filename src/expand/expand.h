@@ -113,6 +113,13 @@ struct expand_condition {
     const char *doc;
 };
 
+/*
+ * For the manual: the items, and the conditions, that have a syntax of their own; NULL behind the
+ * last.
+ */
+const char *expand_shape(size_t i, const char **doc);
+const char *expand_compound(size_t i, const char **doc);
+
 /* ---- lists ---- */
 
 enum list_kind { LIST_DOMAINS, LIST_HOSTS, LIST_ADDRESSES, LIST_LOCALPARTS };

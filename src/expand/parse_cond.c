@@ -37,9 +37,10 @@ static bool unknown(struct parser *p, struct str name, const char *group)
 }
 
 /* def:name */
-static bool parse_def(struct parser *p, struct cond *c)
+static bool parse_def(struct parser *p, struct str word, struct cond *c)
 {
     uint32_t prefix;
+    (void)word;
     if (!parse_take(p, ':')) {
         return parse_fail(p, "\":\" expected after \"def\"");
     }
@@ -177,22 +178,37 @@ static bool parse_test(struct parser *p, struct str name, const char *group, str
     return c->row->grouped ? parse_grouped_args(p, c) : parse_tests_args(p, c);
 }
 
-static bool is_loop(struct str name)
+/* Conditions that hold other conditions, or are not followed by texts. */
+static const struct {
+    const char *name;
+    bool (*parse)(struct parser *p, struct str name, struct cond *c);
+    const char *doc;
+} compounds[] = {
+    {"and", parse_group, "each of the conditions in braces is true"},
+    {"def", parse_def, "the variable, or the header line, is there: `def:name`"},
+    {"forall", parse_for, "the condition is true for each item of a list"},
+    {"forall_json", parse_for, "the same for a JSON array"},
+    {"forall_jsons", parse_for, "the same for a JSON array of texts, without their quotes"},
+    {"forany", parse_for, "the condition is true for an item of a list"},
+    {"forany_json", parse_for, "the same for a JSON array"},
+    {"forany_jsons", parse_for, "the same for a JSON array of texts, without their quotes"},
+    {"or", parse_group, "one of the conditions in braces is true"},
+};
+
+const char *expand_compound(size_t i, const char **doc)
 {
-    return str_is(name, "forany") || str_is(name, "forall") || str_is(name, "forany_json") ||
-           str_is(name, "forall_json") || str_is(name, "forany_jsons") ||
-           str_is(name, "forall_jsons");
+    *doc = i < ARRAY_LEN(compounds) ? compounds[i].doc : NULL;
+    return i < ARRAY_LEN(compounds) ? compounds[i].name : NULL;
 }
 
 static bool parse_one(struct parser *p, struct str name, const char *group, struct cond *c)
 {
-    if (str_is(name, "def")) {
-        return parse_def(p, c);
+    for (size_t i = 0; i < ARRAY_LEN(compounds); i++) {
+        if (str_is(name, compounds[i].name)) {
+            return compounds[i].parse(p, name, c);
+        }
     }
-    if (str_is(name, "and") || str_is(name, "or")) {
-        return parse_group(p, name, c);
-    }
-    return is_loop(name) ? parse_for(p, name, c) : parse_test(p, name, group, c);
+    return parse_test(p, name, group, c);
 }
 
 bool parse_condition(struct parser *p, const char *group, const struct cond **out)

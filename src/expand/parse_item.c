@@ -412,19 +412,26 @@ struct shape {
     const char *name;
     bool (*parse)(struct parser *p, struct item *it);
     bool (*eval)(struct ectx *x, const struct item *it, struct str *out);
+    const char *doc;
 };
 
 static const struct shape shapes[] = {
-    {"certextract", parse_certextract, item_certextract},
-    {"extract", parse_extract, item_extract},
-    {"filter", parse_filter, item_filter},
-    {"if", parse_if, item_if},
-    {"lookup", parse_lookup, item_lookup},
-    {"map", parse_map, item_map},
-    {"reduce", parse_reduce, item_reduce},
-    {"run", parse_run, item_run},
-    {"sort", parse_sort, item_sort},
+    {"certextract", parse_certextract, item_certextract, "a field of a certificate"},
+    {"extract", parse_extract, item_extract, "a field of a text, by number or name, or of JSON"},
+    {"filter", parse_filter, item_filter, "the items of a list that meet a condition"},
+    {"if", parse_if, item_if, "one text or another, by a condition"},
+    {"lookup", parse_lookup, item_lookup, "what a file or database has for a key"},
+    {"map", parse_map, item_map, "a list with something done to each item"},
+    {"reduce", parse_reduce, item_reduce, "one text made of the items of a list"},
+    {"run", parse_run, item_run, "the output of a command"},
+    {"sort", parse_sort, item_sort, "a list in order"},
 };
+
+const char *expand_shape(size_t i, const char **doc)
+{
+    *doc = i < ARRAY_LEN(shapes) ? shapes[i].doc : NULL;
+    return i < ARRAY_LEN(shapes) ? shapes[i].name : NULL;
+}
 
 static bool parse_shape(struct parser *p, const struct shape *s, struct item *it)
 {

@@ -90,9 +90,6 @@ static void add_module(struct macros *m, const struct module *module)
 
 struct map *macros_builtin(struct macros *m)
 {
-#define LOG_NAME(name, dflt) #name,
-    static const char *const selectors[] = {LOG_SELECTORS(LOG_NAME)};
-#undef LOG_NAME
     if (m->builtin) {
         return m->builtin;
     }
@@ -100,9 +97,14 @@ struct map *macros_builtin(struct macros *m)
     for (const struct module *const *module = m->modules; *module; module++) {
         add_module(m, *module);
     }
-    for (size_t i = 0; i < ARRAY_LEN(selectors); i++) {
-        add_builtin(m, STR("_LOG_"), selectors[i]);
+    const struct log_selector_row *row;
+    for (size_t i = 0; (row = log_selector_row(i)) != NULL; i++) {
+        if (row->doc) {
+            add_builtin(m, STR("_LOG_"), row->name);
+        }
     }
+    add_builtin(m, STR("_LOG_"), "all");
+    add_builtin(m, STR("_LOG_"), "rejected_headers");
     for (int kind = 0; kind < INSTANCE_KINDS; kind++) {
         struct str word = str_upper(m->pool, str_c(instance_classes[kind].word));
         struct builtin_maker b = {m, word};

@@ -179,9 +179,12 @@ static int run_log_line(struct command *c, const struct config *conf)
 
 static int run_reference(struct command *c, const struct config *conf)
 {
-    (void)c;
+    struct str part = c->args.n ? c->args.v[0] : STR("options");
     (void)conf;
-    reference_print(stdout);
+    if (!reference_print(stdout, part)) {
+        fprintf(stderr, "exim: no part of the reference is named \"%.*s\"\n", STR_ARG(part));
+        return 1;
+    }
     return 0;
 }
 
@@ -286,6 +289,24 @@ static bool may_check(const struct command *c, const struct config *conf)
     return false;
 }
 
+/* The selector `arguments`: what the program was called with, unless it only tests something. */
+static void log_arguments(const struct command *c, int argc, char **argv)
+{
+    enum { ARGUMENTS_MAX = 1024 * 1024 };
+    bool test = c->action == ACT_PRINT || c->action == ACT_VERSION || is_check(c);
+    if (test || !log_wants(LS_arguments)) {
+        return;
+    }
+    struct buf b;
+    buf_init(&b, c->pool, ARGUMENTS_MAX);
+    for (int i = 0; i < argc; i++) {
+        bool quote = !argv[i][0] || strpbrk(argv[i], " \t\n\r\f\v");
+        buf_addf(&b, quote ? " \"%s\"" : " %s", argv[i]);
+    }
+    struct str text = buf_str(&b);
+    log_write(LOG_MAIN, "cwd=%.*s %d args:%.*s", STR_ARG(c->source.cwd), argc, STR_ARG(text));
+}
+
 /*
  * Everything between the command line and the exit status. *own is the configuration that is left
  * to be freed; a daemon sees to its own, since it may have read another meanwhile.
@@ -323,6 +344,7 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
         !become_worker(conf, actions[c->action].needs == HAND)) {
         return 1;
     }
+    log_arguments(c, argc, argv);
     return actions[c->action].run ? actions[c->action].run(c, conf) : 1;
 }
 

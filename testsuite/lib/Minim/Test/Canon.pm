@@ -44,6 +44,9 @@ my @RULES = (
     ['environment warning on stderr', 'stderr', qr/^LOG: MAIN\n  Warning: purging the environment.*\n.*\n/m, '',
         'a warning of exim only'],
 
+    ['arguments of the suite', $LOG, qr/(?<= )(\d+)(?= args: )( args: \S+)((?: (?:--caller|-C) \S+)+)/,
+        sub ($self, $n, $words, $own) { $n - (() = $own =~ / /g) . $words }, 'where an MTA finds its configuration, and who calls'],
+
     # --- time
     ['log time', '*', qr/\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [-+]\d{4})?(?!\d)/,
         '1999-03-02 09:44:33', 'time of the run'],

@@ -36,7 +36,8 @@ static void ignore(struct job *j, struct address *a, const char *why)
 static bool keep_frozen(struct job *j, const struct address *a)
 {
     return queue_is_bounce(j->m) && str_unset(a->errors_to) && !a->errors_to_empty &&
-           j->recipients == RCPT_DELIVER && queue_age(j->m) < j->set->ignore_bounce_errors_after;
+           (j->recipients == RCPT_DELIVER || j->recipients == RCPT_LOOP) &&
+           queue_age(j->m) < j->set->ignore_bounce_errors_after;
 }
 
 /* ---- errors_copy ---- */

@@ -33,7 +33,7 @@ static void end_at_once(struct job *j, struct address *a)
     if (j->recipients == RCPT_LOOP) {
         a->message = STR("Too many \"Received\" headers - suspected mail loop");
     }
-    queue_finish(j, a, STAGE_ROUTING);
+    queue_finish(j, a, STAGE_NONE);
 }
 
 /* The recipient that a one_time redirection replaced; it is done but is named in log lines. */

@@ -307,7 +307,11 @@ static void keep(struct conv *c, struct receiver *r, struct verdict *v)
 {
     struct acl_reply a;
     bool discard;
-    receive_fixup(r);
+    if (!receive_fixup(r)) {
+        reply(c, "421 Unexpected failure, please try later");
+        receive_abort(r);
+        return;
+    }
     if (!prdr_ask(c)) {
         receive_abort(r);
         return;

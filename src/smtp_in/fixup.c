@@ -119,8 +119,8 @@ static struct str expand_part(struct fixup *f, const struct etext *opt, const ch
         return out;
     }
     if (!f->r->x->forced_fail) {
-        log_write(LOG_MAIN | LOG_PANIC, "expansion of \"%.*s\" (%s) failed: %.*s",
-                  STR_ARG(opt->text), name, STR_ARG(f->r->x->error));
+        log_msg(LOG_MAIN | LOG_PANIC, f->m, "expansion of \"%.*s\" (%s) failed: %.*s",
+                STR_ARG(opt->text), name, STR_ARG(f->r->x->error));
     }
     return STR("");
 }

@@ -342,8 +342,11 @@ bool receive_put(void *closure, const char *p, size_t n);
 /* After the last byte: closes the header section if there was no body. */
 void receive_end_input(struct receiver *r);
 
-/* Header fix-ups, envelope rewriting, Received: line; before the DATA ACL. */
-void receive_fixup(struct receiver *r);
+/*
+ * Header fix-ups, envelope rewriting, Received: line; before the DATA ACL. False, after a log line,
+ * if the Received: line cannot be made.
+ */
+bool receive_fixup(struct receiver *r);
 
 /* Puts the header lines in and out that ACLs asked for. */
 void receive_acl_headers(struct receiver *r);

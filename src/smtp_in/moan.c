@@ -145,8 +145,7 @@ static bool begin(struct receiver *r, struct ectx *x)
 static bool end(struct receiver *r, enum queue_how how)
 {
     receive_end_input(r);
-    receive_fixup(r);
-    if (!acl_allows(r) || !receive_commit(r, how)) {
+    if (!receive_fixup(r) || !acl_allows(r) || !receive_commit(r, how)) {
         receive_abort(r);
         return false;
     }

@@ -124,7 +124,9 @@ static size_t put_header(struct receiver *r, const char *p, size_t n)
             buf_addc(&r->line, p[i]);
         }
     }
-    if (r->set->header_line_maxsize > 0 && r->line.len > (size_t)r->set->header_line_maxsize + 1) {
+    bool goes_on = r->line.len && (r->line.p[0] == ' ' || r->line.p[0] == '\t');
+    size_t whole = r->line.len + (goes_on ? r->header.len : 0);
+    if (r->set->header_line_maxsize > 0 && whole > (size_t)r->set->header_line_maxsize) {
         r->header_line_too_big = true;
     }
     if (lf) {
@@ -269,25 +271,30 @@ bool receive_make_received(struct receiver *r, struct str *text)
     struct ectx *x = r->x;
     bool ok = expand_option(x, &r->set->received_header_text, text);
     if (!ok && !x->forced_fail) {
-        log_write(LOG_MAIN | LOG_PANIC, "expansion of \"%.*s\" (received_header_text) failed: %.*s",
-                  STR_ARG(r->set->received_header_text.text), STR_ARG(x->error));
+        log_msg(LOG_MAIN | LOG_PANIC, r->msg,
+                "Expansion of \"%.*s\" (received_header_text) failed: %.*s",
+                STR_ARG(r->set->received_header_text.text), STR_ARG(x->error));
     }
     return ok;
 }
 
-/* Fills our Received: line in: the expanded option, and the date. */
-static void set_received(struct receiver *r)
+/* Fills our Received: line in: the expanded option, and the date. False if it cannot be made. */
+static bool set_received(struct receiver *r)
 {
     struct pool *pool = r->msg->pool;
     struct str text;
     struct str date = time_rfc5322(pool, time(NULL), false);
     if (!receive_make_received(r, &text)) {
+        if (!r->x->forced_fail) {
+            return false;
+        }
         r->received->text = STR_CAT(pool, STR("Received: ; "), date, STR("\n"));
         r->received->type = 'P';
     } else if (!str_empty(text)) {
         r->received->text = STR_CAT(pool, text, STR(";\n\t"), date, STR("\n"));
         r->received->type = 'P';
     }
+    return true;
 }
 
 /* The size of the message as it is kept. */
@@ -320,12 +327,13 @@ static void take_facts(struct receiver *r)
     }
 }
 
-void receive_fixup(struct receiver *r)
+bool receive_fixup(struct receiver *r)
 {
     fixup_headers(r);
-    set_received(r);
+    bool ok = set_received(r);
     receive_acl_headers(r);
     take_facts(r);
+    return ok;
 }
 
 bool receive_commit(struct receiver *r, enum queue_how how)

@@ -386,7 +386,9 @@ static int keep(struct plain *p)
     struct acl_reply a;
     bool discard;
     int status = 0;
-    receive_fixup(&p->r);
+    if (!receive_fixup(&p->r)) {
+        return 1;
+    }
     if (!run_acl(p, &discard, &a, &status)) {
         return status;
     }

@@ -446,6 +446,9 @@ static int on_status(SSL *ssl, void *arg)
     if (SSL_is_server(ssl)) {
         return status_of_server(ssl, l);
     }
+    if (SSL_session_reused(ssl)) {
+        return 1; /* no certificate came that a status could belong to; the stored one counts */
+    }
     const unsigned char *p;
     long n = SSL_get_tlsext_status_ocsp_resp(ssl, &p);
     struct strvec staples = {.pool = tls_pool(l->t)};

@@ -165,6 +165,9 @@ void append_line_run(const struct plan *p, struct plan_result *r);
 /* A name for a file of a maildir, unlike all others. */
 struct str maildir_temporary_name(const struct plan *p, struct plan_result *r);
 
+/* Path of the file that a message is written to before it gets its name (directory_file). */
+struct str directory_temporary_path(const struct plan *p, const struct plan_result *r);
+
 /* Creates missing directories of a path (all of it if `whole`, else its parents). -1 with errno. */
 int plan_make_directories(struct pool *pool, const struct plan *p, struct str path, bool whole);
 

@@ -149,7 +149,7 @@ static void break_old_lock(const struct mailbox_file *b)
 {
     struct stat st;
     int timeout = b->p->f.lockfile_timeout;
-    if (timeout > 0 && stat(b->lock, &st) == 0 && time(NULL) - st.st_mtime > timeout) {
+    if (timeout > 0 && stat(b->lock, &st) == 0 && time(NULL) - st.st_ctime > timeout) {
         unlink(b->lock);
     }
 }
@@ -264,7 +264,10 @@ static bool open_existing(struct mailbox_file *b)
     b->fd = open(b->path, flags);
     if (b->fd < 0) {
         if (errno == ENXIO) {
-            return defer(b, errno, "is a named pipe with no reader");
+            result_set(b->r, ADDR_DEFER, errno,
+                       "while opening named pipe %s (could mean no process is reading it)",
+                       b->path);
+            return false;
         }
         if (errno == ENOENT) {
             b->r->f.outcome = ADDR_PENDING; /* it has gone: start again */

@@ -237,6 +237,12 @@ static bool make_directory(const struct plan *p, struct plan_result *r)
     return true;
 }
 
+struct str directory_temporary_path(const struct plan *p, const struct plan_result *r)
+{
+    return STR_CAT(r->pool, p->text[PT_PATH],
+                   str_fmt(r->pool, "/temp.%ld.%.*s", (long)getpid(), STR_ARG(p->text[PT_HOST])));
+}
+
 void directory_run(const struct plan *p, struct plan_result *r)
 {
     int none;
@@ -244,9 +250,7 @@ void directory_run(const struct plan *p, struct plan_result *r)
     if (!make_directory(p, r) || !within_quota(p, r, &none)) {
         return;
     }
-    struct str path =
-        STR_CAT(r->pool, p->text[PT_PATH],
-                str_fmt(r->pool, "/temp.%ld.%.*s", (long)getpid(), STR_ARG(p->text[PT_HOST])));
+    struct str path = directory_temporary_path(p, r);
     int fd = create(r->pool, p, path);
     if (fd < 0) {
         failed(r, "while creating file", path);

@@ -49,6 +49,7 @@ static bool matches(const pcre2_code *code, const char *text, int64_t *number)
 struct tree {
     pcre2_code *size_code, *dir_code;
     int64_t size, count;
+    bool directories; /* count as files */
 };
 
 static bool add_file(struct tree *t, int dir, const char *name, const struct stat *st)
@@ -84,6 +85,7 @@ static bool add_directory(struct tree *t, int parent, const char *name, bool top
             continue;
         }
         if (S_ISDIR(st.st_mode)) {
+            t->count += t->directories;
             if (depth < DEPTH_MAX &&
                 (!top || !t->dir_code || matches(t->dir_code, e->d_name, NULL))) {
                 ok = add_directory(t, fd, e->d_name, top && e->d_name[0] == '.', depth + 1);
@@ -96,11 +98,12 @@ static bool add_directory(struct tree *t, int parent, const char *name, bool top
     return ok;
 }
 
-static bool measure(struct pool *pool, const struct plan *p, struct str dir, bool maildir,
+static bool measure(struct pool *pool, const struct plan *p, struct str dir, bool directories,
                     int64_t *size, int64_t *count)
 {
-    struct tree t = {.size_code = compile(p->text[PT_QUOTA_SIZE_REGEX])};
-    if (maildir) {
+    struct tree t = {.size_code = compile(p->text[PT_QUOTA_SIZE_REGEX]),
+                     .directories = directories};
+    if (p->f.kind == PLAN_MAILDIR) {
         t.dir_code = compile(p->text[PT_QUOTA_DIR_REGEX]);
     }
     bool ok = add_directory(&t, AT_FDCWD, str_cstr(pool, dir), true, 0);
@@ -114,7 +117,8 @@ static bool measure(struct pool *pool, const struct plan *p, struct str dir, boo
 bool quota_directory_size(struct pool *pool, const struct plan *p, struct str dir, int64_t *size,
                           int64_t *count)
 {
-    return measure(pool, p, dir, false, size, count);
+    /* Folders count as files, as with Exim, so that a quota_filecount made for it holds here. */
+    return measure(pool, p, dir, true, size, count);
 }
 
 /* ---- the decision ---- */
@@ -122,6 +126,9 @@ bool quota_directory_size(struct pool *pool, const struct plan *p, struct str di
 /* The file that the message would have gone to, as the message tells it. */
 static struct str target(const struct plan *p, struct plan_result *r)
 {
+    if (p->f.kind == PLAN_DIRECTORY) {
+        return directory_temporary_path(p, r);
+    }
     if (p->f.kind != PLAN_MAILDIR) {
         return p->text[PT_PATH];
     }
@@ -129,10 +136,10 @@ static struct str target(const struct plan *p, struct plan_result *r)
     return STR_CAT(r->pool, STR("tmp/"), name);
 }
 
-static bool full(const struct plan *p, struct plan_result *r)
+static bool full(const struct plan *p, struct plan_result *r, const char *which)
 {
     result_set(r, ADDR_DEFER, ERRNO_QUOTA,
-               "mailbox is full (MTA-imposed quota exceeded while writing to %.*s)",
+               "mailbox is full (MTA-imposed %squota exceeded while writing to %.*s)", which,
                STR_ARG(target(p, r)));
     return false;
 }
@@ -142,11 +149,11 @@ bool quota_fits(const struct plan *p, struct plan_result *r, int64_t size, int64
     const struct plan_facts *f = &p->f;
     int64_t added = f->quota_inclusive ? f->message_size : 0;
     if (f->quota > 0 && !f->quota_no_check && size + added > f->quota) {
-        return full(p, r);
+        return full(p, r, "");
     }
     if (f->quota > 0 && f->quota_filecount > 0 && count >= 0 && !f->filecount_no_check &&
         count + (f->quota_inclusive ? 1 : 0) > f->quota_filecount) {
-        return full(p, r);
+        return full(p, r, "filecount ");
     }
     return true;
 }
@@ -187,7 +194,7 @@ static struct str quota_line(struct pool *pool, const struct plan *p)
 static int rebuild(struct pool *pool, const struct plan *p, struct str dir, const char *path,
                    int64_t *size, int64_t *count)
 {
-    if (!measure(pool, p, dir, true, size, count)) {
+    if (!measure(pool, p, dir, false, size, count)) {
         return -1;
     }
     const char *tmp =

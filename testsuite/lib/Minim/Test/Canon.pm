@@ -77,6 +77,7 @@ my @RULES = (
         'processes are numbered by the kernel'],
     ['process id of a queue run', $LOG, qr/\b((?:Start|End)(?: \S+)* queue run: )pid=(\d+)/,
         sub ($self, $word, $pid) { $word . 'pid=' . $self->count('pid', $pid) }, 'processes are numbered by the kernel'],
+    ['temporary name', $LOG, qr/\btemp\.\d+\./, 'temp.pppp.', 'contains the process'],
     ['maildir name', '*', qr/\b\d{10}\.[HMVP]\w+\.[\w.]+/, sub ($self) { 'MAILDIRNAME' }, 'contains time and process'],
 
     ['boundary of a bounce', '*', qr/\b\d+-eximdsn-\d+/, 'NNNNNNNNNN-eximdsn-MMMMMMMMMM', 'made of time and process'],

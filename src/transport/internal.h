@@ -108,7 +108,7 @@ struct plan {
 struct plan_facts_out {
     enum outcome outcome;
     int basic_errno, more_errno;
-    bool freeze, timed_out, exec_failed, output_cut;
+    bool freeze, timed_out, exec_failed;
     int status; /* wait status of the command */
     int64_t written, size_before, size_after, count_before;
 };

@@ -400,11 +400,7 @@ static void judge_code(struct ectx *x, struct delivery *d, const struct opts *o,
                             ? str_fmt(pool, " (could mean shell command ended by signal %d (%s))",
                                       code - 128, strsignal(code - 128))
                             : STR("");
-    bool frozen = code == EXEC_FAILED && o->freeze_exec_fail;
-    bool later = frozen || (!o->return_output && is_temporary(pool, o, code));
-    if (frozen) {
-        d->addrs->special_action = STR("freeze");
-    }
+    bool later = !o->return_output && is_temporary(pool, o, code);
     transport_end_all(d, later ? ADDR_DEFER : ADDR_FAIL, 0,
                       str_fmt(pool, "Child process of %.*s returned %d%.*s from command: %.*s",
                               STR_ARG(where(x, d)), code, STR_ARG(reason), STR_ARG(program)));
@@ -423,7 +419,10 @@ static void judge(struct ectx *x, struct delivery *d, const struct opts *o, cons
         transport_end_all(d, o->timeout_defer ? ADDR_DEFER : ADDR_FAIL, 0,
                           STR("pipe delivery process timed out"));
     } else if (r->f.exec_failed && o->freeze_exec_fail) {
-        judge_code(x, d, o, EXEC_FAILED, p->argv.v[0]);
+        d->addrs->special_action = STR("freeze");
+        transport_end_all(
+            d, ADDR_DEFER, 0,
+            str_fmt(x->pool, "pipe process failed to exec \"%.*s\"", STR_ARG(command)));
     } else if (o->ignore_status) {
         status = 0;
     } else if (WIFSIGNALED(status)) {

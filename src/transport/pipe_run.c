@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { OUTPUT_CHUNK = 4096 };
+
 struct run {
     const struct plan *p;
     struct child c;
@@ -35,13 +37,17 @@ static int time_left(const struct run *u)
 /* Takes what output there is; false at its end. */
 static bool take_output(struct run *u)
 {
-    char chunk[4096];
+    char chunk[OUTPUT_CHUNK];
     ssize_t n = read(u->c.out, chunk, sizeof chunk);
     if (n < 0) {
         return errno == EINTR || errno == EAGAIN;
     }
-    if (n > 0 && !buf_add(&u->output, chunk, (size_t)n)) {
-        u->cut = true;
+    if (n > 0) {
+        buf_add(&u->output, chunk, (size_t)n);
+        u->cut = u->output.len > (size_t)u->p->f.max_output;
+    }
+    if (u->cut) {
+        buf_addz(&u->output, "\n\n*** Too much output - remainder discarded ***\n");
     }
     return n > 0;
 }
@@ -184,7 +190,7 @@ void pipe_run(const struct plan *p, struct plan_result *r)
                    p->f.gid, p->f.uid, (unsigned)geteuid());
         return;
     }
-    buf_init(&u.output, r->pool, p->f.max_output > 0 ? (size_t)p->f.max_output : 1);
+    buf_init(&u.output, r->pool, (size_t)p->f.max_output + 2 * OUTPUT_CHUNK);
     u.deadline = p->f.timeout > 0 ? time_monotonic_ms() + (int64_t)p->f.timeout * 1000 : -1;
     sigaction(SIGPIPE, &ignore, &old);
     if (start(&u, r->pool) < 0) {
@@ -203,6 +209,5 @@ void pipe_run(const struct plan *p, struct plan_result *r)
         r->f.timed_out = errno == ETIMEDOUT;
     }
     sigaction(SIGPIPE, &old, NULL);
-    r->f.output_cut = u.cut;
     r->text[RT_OUTPUT] = buf_str(&u.output);
 }

@@ -194,6 +194,13 @@ void spool_close(struct message *m);
 /* Appends a line to the message log (message_logs); dated; nothing if the option is off. */
 void spool_msglog(struct message *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * For processes that work on one message for another: takes away the lines that are not yet in the
+ * message log's file, and adds such lines.
+ */
+struct str spool_msglog_take(struct message *m);
+void spool_msglog_put(struct message *m, struct str lines);
+
 /* The whole message log into the pool; unset if there is none. */
 struct str spool_msglog_read(const struct config *conf, struct pool *pool, struct str id);
 

@@ -216,6 +216,18 @@ void spool_msglog(struct message *m, const char *fmt, ...)
     }
 }
 
+struct str spool_msglog_take(struct message *m)
+{
+    struct str lines = str_dup(m->pool, buf_str(&m->spool->msglog));
+    buf_cut(&m->spool->msglog, 0);
+    return lines;
+}
+
+void spool_msglog_put(struct message *m, struct str lines)
+{
+    buf_adds(&m->spool->msglog, lines);
+}
+
 void spool_msglog_flush(struct message *m)
 {
     struct spool_file *f = m->spool;

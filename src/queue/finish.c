@@ -9,6 +9,8 @@
 #include "queue/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 struct queue_note *queue_note(struct job *j, struct address *a)
 {
@@ -24,16 +26,36 @@ void queue_put(struct address **list, struct address *a)
     *list = a;
 }
 
-static void journal_one(struct job *j, struct address *a)
+/*
+ * Keeps processes that deliver one message from writing its journal at the same time: half a line,
+ * which a full disk leaves, is cut off by its writer. A lock of the process, on the message's file;
+ * what holds the message itself is of another kind (flock).
+ */
+static void lock_journal(struct job *j, short how)
+{
+    int64_t ignored;
+    struct flock lock = {.l_type = how, .l_whence = SEEK_SET};
+    int fd = j->shared ? spool_body_fd(j->m, &ignored) : -1;
+    while (fd >= 0 && fcntl(fd, F_SETLKW, &lock) < 0 && errno == EINTR) {
+    }
+}
+
+/* False if it could not be written, which is logged. */
+static bool journal_one(struct job *j, struct address *a)
 {
     if (map_find(j->done, a->unique) || !j->m->spool) {
-        return;
+        return true;
     }
     map_set(j->done, a->unique, a);
-    if (!spool_delivered(j->m, a->unique)) {
+    lock_journal(j, F_WRLCK);
+    bool ok = spool_delivered(j->m, a->unique);
+    int e = errno;
+    lock_journal(j, F_UNLCK);
+    if (!ok) {
         log_msg(LOG_MAIN | LOG_PANIC, j->m, "failed to update journal for %.*s: %s",
-                STR_ARG(a->unique), strerror(errno));
+                STR_ARG(a->unique), strerror(e));
     }
+    return ok;
 }
 
 /* Counts a finished child in its ancestors and journals those that have no other. */
@@ -70,6 +92,13 @@ void queue_journal(struct job *j, struct address *a)
         return;
     }
     n->journalled = true;
+    if (j->forked) {
+        n->by_child = journal_one(j, a);
+        return;
+    }
+    if (n->by_child) {
+        map_set(j->done, a->unique, a);
+    }
     if (is_all(j, a)) {
         spool_remove(j->m);
         return;

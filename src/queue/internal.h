@@ -52,6 +52,8 @@ struct queue_note {
     bool additional;  /* shared the delivery of another address: "->" */
     bool journalled;  /* delivered, and the journal says so */
     bool silent;      /* the administrator's own act: no line for each address */
+    bool by_child;    /* delivered, and the process that did it has journalled it */
+    size_t place;     /* among the addresses that one process delivers */
     const struct address *duplicate_of;
     struct vec failures; /* struct retry_change *: why it waits, or */
     struct vec *group;   /* those of all the addresses that were tried together */
@@ -91,6 +93,8 @@ struct job {
     struct map *changes; /* key -> struct retry_change * */
     struct hints *retry;
     struct vec *group; /* failures of the remote delivery going on */
+    bool forked;       /* this process delivers for another, which does all the rest */
+    bool shared;       /* other processes write to the journal meanwhile */
     bool retry_opened;
     enum whole recipients;
     struct str caller;  /* who gave the message up (-Mg) */
@@ -135,7 +139,10 @@ void queue_settle_duplicates(struct job *j);
  */
 void queue_finish(struct job *j, struct address *a, enum stage stage);
 
-/* Journals a delivered address and what is thereby done above it. May be called before finish. */
+/*
+ * Journals a delivered address and what is thereby done above it. May be called before finish. In a
+ * process that delivers for another it is the address alone: the parent knows of the rest.
+ */
 void queue_journal(struct job *j, struct address *a);
 
 /* Notes in the message log the parents that queue_journal() found complete. */
@@ -160,6 +167,53 @@ bool queue_bypass(struct job *j, struct address *a);
 
 void queue_deliver_local(struct job *j);
 void queue_deliver_remote(struct job *j);
+
+/*
+ * Makes one delivery, of addresses that go together: outcomes and facts are set, nothing is logged
+ * or put on a list. more: another one to the same hosts follows in this process.
+ */
+void remote_deliver(struct job *j, struct address *group, bool more);
+
+/* Ends the addresses of one delivery: journal, log lines, lists, fallback hosts. */
+void remote_finish(struct job *j, struct address *group);
+
+/* Cuts as many addresses as one transaction may have off the list; *rest is the rest. */
+struct address *remote_cut(struct address *list, struct address **rest);
+
+/* ---- parallel.c: deliveries in processes of their own ---- */
+
+struct parallel;
+
+/*
+ * Starts a process that delivers the addresses, in as many transactions as it takes; waits for an
+ * earlier one if there are `limit` of them. *p is NULL before the first. False if that cannot be
+ * (logged): nothing has happened then.
+ */
+bool parallel_start(struct job *j, struct parallel **p, struct address *list, int limit);
+
+/* Waits for all of them and ends their addresses as the results come. p may be NULL. */
+void parallel_finish(struct parallel *p);
+
+/* ---- told.c: what such a process tells ---- */
+
+enum { TOLD_MAX = 512 * 1024 * 1024 };
+
+enum told_state { TOLD_GOOD, TOLD_PART /* more bytes are needed */, TOLD_BAD };
+
+/*
+ * The result of one transaction as bytes: the addresses with their facts, all of j->changes, of
+ * which those in j->group are why the addresses wait, and what is new for the message log (which is
+ * taken from it). Unset if it is too large.
+ */
+struct str told_encode(struct job *j, const struct address *group);
+
+/*
+ * Takes one result off *data (strings stay views of it), makes it true of the addresses of `all`
+ * (by note->place; NULL: ended before), which become NULL there, and of the job. *group is these
+ * addresses. Nothing changes unless it is TOLD_GOOD.
+ */
+enum told_state told_decode(struct job *j, struct str *data, struct vec *all,
+                            struct address **group);
 
 /* The transport's message_size_limit; false with the address's outcome set. */
 bool queue_size_allowed(struct job *j, struct address *a);
@@ -251,6 +305,9 @@ bool retry_get(struct job *j, struct str key, struct retry_record *r);
 /* True if the message waited longer than the last cutoff for this record's error. */
 bool retry_message_too_old(struct job *j, const struct retry_record *r, struct str key,
                            struct str alternate);
+
+/* Notes a change; what was noted last for a key counts. What is kept of it, for the job's life. */
+struct retry_change *retry_note(struct job *j, const struct retry_change *c);
 
 /* Before routing: false if the address waits (outcome and message are set). */
 bool retry_may_route(struct job *j, struct address *a);

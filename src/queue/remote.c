@@ -126,15 +126,26 @@ static bool may_share(const struct address *a, const struct address *b)
            a->uid_set == b->uid_set && a->uid == b->uid && a->gid == b->gid;
 }
 
-/* max_rcpt of a transport that has it; a large number otherwise. */
-static int max_rcpt(const struct transport *t)
+/* A number that is an option of the transport's driver; a large one if it is unset or unknown. */
+static int limit_of(const struct transport *t, const char *option)
 {
-    const struct option *row = opt_find(t->driver->options, STR("max_rcpt"));
+    const struct option *row = opt_find(t->driver->options, str_c(option));
     if (!row || row->type != OPT_INT) {
         return INT32_MAX;
     }
     int n = *(const int *)(const void *)((const char *)t->opts + row->offset);
     return n > 0 ? n : INT32_MAX;
+}
+
+/*
+ * How many addresses one process delivers of `total`: as many as go in a transaction, or so many
+ * that all processes have something to do, over one connection.
+ */
+static int share(const struct transport *t, int total, int processes)
+{
+    int64_t once = limit_of(t, "max_rcpt"), all = total / (processes > 1 ? processes : total);
+    int64_t most = once * limit_of(t, "connection_max_messages");
+    return (int)(once >= all ? once : all < most ? all : most);
 }
 
 /* DANE may be used with a host, whose certificate may then be known by the domain's name. */
@@ -151,11 +162,12 @@ static bool one_domain(struct job *j, const struct address *a)
     return false;
 }
 
-static struct address *take_group(struct job *j)
+/* Takes the first remote address and those that go with it, at most `room`. */
+static struct address *take_group(struct job *j, int room)
 {
     struct address *first = j->remote, **tail = &first->next;
     struct address *kept = NULL, **kept_tail = &kept;
-    int room = max_rcpt(first->transport) - 1;
+    room--;
     bool alone = !first->transport->multi_domain || one_domain(j, first);
     for (struct address *a = first->next, *next; a; a = next) {
         next = a->next;
@@ -187,24 +199,26 @@ static bool fall_back(struct job *j, struct address *a)
     return true;
 }
 
-static void finish_group(struct job *j, const struct delivery *d, struct address *group)
+struct address *remote_cut(struct address *list, struct address **rest)
+{
+    struct address *last = list;
+    for (int n = limit_of(list->transport, "max_rcpt"); n > 1 && last->next; n--) {
+        last = last->next;
+    }
+    *rest = last->next;
+    last->next = NULL;
+    return list;
+}
+
+void remote_finish(struct job *j, struct address *group)
 {
     bool first = true;
-    struct timespec end = time_now();
     for (struct address *a = group, *next; a; a = next) {
         next = a->next;
-        struct queue_note *n = queue_note(j, a);
         if (a->outcome == ADDR_OK) {
             queue_journal(j, a);
-            n->additional = !first;
+            queue_note(j, a)->additional = !first;
             first = false;
-        }
-        if (str_unset(n->sending_ip)) {
-            n->sending_ip = d->sending_ip;
-            n->sending_port = d->sending_port;
-        }
-        if (!a->ended.tv_sec) {
-            a->ended = end;
         }
         if (!fall_back(j, a)) {
             queue_finish(j, a, STAGE_TRANSPORT);
@@ -212,7 +226,23 @@ static void finish_group(struct job *j, const struct delivery *d, struct address
     }
 }
 
-static void deliver_group(struct job *j, struct address *group)
+/* What is known when a delivery is over, whatever came of it. */
+static void complete_facts(struct job *j, const struct delivery *d, struct address *group)
+{
+    struct timespec end = time_now();
+    for (struct address *a = group; a; a = a->next) {
+        struct queue_note *n = queue_note(j, a);
+        if (str_unset(n->sending_ip)) {
+            n->sending_ip = d->sending_ip;
+            n->sending_port = d->sending_port;
+        }
+        if (!a->ended.tv_sec) {
+            a->ended = end;
+        }
+    }
+}
+
+void remote_deliver(struct job *j, struct address *group, bool more)
 {
     struct delivery d;
     struct timespec start = time_now();
@@ -220,7 +250,7 @@ static void deliver_group(struct job *j, struct address *group)
     struct vec *failures = POOL_NEW(j->pool, struct vec);
     failures->pool = j->pool;
     j->group = failures;
-    d.keep_open = j->remote != NULL || (j->flags & DELIVER_QUEUE_RUN) != 0;
+    d.keep_open = more || (!j->forked && (j->flags & DELIVER_QUEUE_RUN) != 0);
     bool ready = queue_return_path(j, group, &d.return_path);
     for (struct address *a = group; a; a = a->next) {
         a->tried = start;
@@ -241,7 +271,38 @@ static void deliver_group(struct job *j, struct address *group)
         j->x.dlv = NULL;
         j->x.addr = NULL;
     }
-    finish_group(j, &d, group);
+    complete_facts(j, &d, group);
+}
+
+/* All of a list that goes to the same hosts, one transaction after the other. */
+static void deliver_here(struct job *j, struct address *list)
+{
+    while (list) {
+        struct address *group = remote_cut(list, &list);
+        remote_deliver(j, group, list || j->remote);
+        remote_finish(j, group);
+    }
+}
+
+/*
+ * Everything that is ready. What goes to one place, the usual case, is delivered by this process;
+ * several lists of addresses are delivered at the same time (remote_max_parallel).
+ */
+static void deliver_ready(struct job *j)
+{
+    struct parallel *p = NULL;
+    int limit = j->m->dont_deliver ? 1 : j->set->remote_max_parallel, total = 0;
+    for (const struct address *a = j->remote; a; a = a->next) {
+        total++;
+    }
+    while (j->remote) {
+        struct address *list = take_group(j, share(j->remote->transport, total, limit));
+        bool together = limit > 1 && (p || j->remote);
+        if (!together || !parallel_start(j, &p, list, limit)) {
+            deliver_here(j, list);
+        }
+    }
+    parallel_finish(p);
 }
 
 /*
@@ -314,9 +375,7 @@ void queue_deliver_remote(struct job *j)
     j->remote = ready;
     sort_remote(j);
     for (int pass = 0; pass < 2; pass++) {
-        while (j->remote) {
-            deliver_group(j, take_group(j));
-        }
+        deliver_ready(j);
         j->remote = j->fallback;
         j->fallback = NULL;
     }

@@ -42,8 +42,7 @@ static bool times_count(const struct job *j)
     return (j->flags & DELIVER_QUEUE_RUN) && !(j->flags & DELIVER_FORCE);
 }
 
-/* Notes a change; what was noted last for a key counts. */
-static struct retry_change *note(struct job *j, const struct retry_change *c)
+struct retry_change *retry_note(struct job *j, const struct retry_change *c)
 {
     struct retry_change *kept = map_count(j->changes) ? map_get(j->changes, c->key) : NULL;
     if (!kept) {
@@ -56,7 +55,7 @@ static struct retry_change *note(struct job *j, const struct retry_change *c)
 
 static void note_removal(struct job *j, struct str key)
 {
-    note(j, &(struct retry_change){.key = key, .remove = true});
+    retry_note(j, &(struct retry_change){.key = key, .remove = true});
 }
 
 static void make_keys(struct job *j, struct address *a)
@@ -155,7 +154,7 @@ static void note_failure(struct job *j, struct address *a, struct str key, bool 
         .domain = a->domain,
     };
     a->note->failures.pool = j->pool;
-    vec_push(&a->note->failures, note(j, &c));
+    vec_push(&a->note->failures, retry_note(j, &c));
 }
 
 /* A deferral by a router or before one. */
@@ -268,7 +267,7 @@ void retry_host_failed(struct delivery *d, struct host *h, const struct address 
         .host = h->name,
         .domain = reason->domain,
     };
-    vec_push(j->group, note(j, &c));
+    vec_push(j->group, retry_note(j, &c));
 }
 
 void retry_host_worked(struct delivery *d, struct host *h)

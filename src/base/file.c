@@ -145,3 +145,11 @@ int fd_nonblock(int fd, bool on)
     int flags = fcntl(fd, F_GETFL);
     return flags < 0 ? -1 : fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
+
+struct str file_open_error(struct pool *pool, struct str what, int e, uint32_t uid, uint32_t gid)
+{
+    struct str who =
+        e == EACCES ? str_fmt(pool, " (euid=%lu egid=%lu)", (unsigned long)uid, (unsigned long)gid)
+                    : STR("");
+    return str_fmt(pool, "failed to open %.*s: %s%.*s", STR_ARG(what), strerror(e), STR_ARG(who));
+}

@@ -27,6 +27,12 @@ int file_lock(int fd, bool wait);
 /* open(2) for a struct str; tainted paths are refused with EPERM; O_CLOEXEC is always set. */
 int file_open(struct str path, int flags, mode_t mode);
 
+/*
+ * "failed to open WHAT: reason" in Exim's words; a denied permission names the identity that was
+ * denied it.
+ */
+struct str file_open_error(struct pool *pool, struct str what, int e, uint32_t uid, uint32_t gid);
+
 /* Sets or clears O_NONBLOCK. */
 int fd_nonblock(int fd, bool on);
 

@@ -188,6 +188,7 @@ struct address {
     int more_errno;
     struct str message;      /* for the log and the bounce */
     bool pass_message;       /* a transport's message may be told the sender */
+    bool keep_message;       /* a router's message is for the log alone */
     struct str user_message; /* for the SMTP reply in verification, and what reports say instead */
     struct str special_action; /* freeze and the like */
     struct host *host_used;

@@ -64,9 +64,8 @@ ITEM_ROW(readfile)
         return true;
     }
     int e = str_empty(name) ? ENOENT : errno;
-    return e == EACCES ? eval_fail(x, "failed to open %.*s: %s (euid=%ld egid=%ld)", STR_ARG(name),
-                                   strerror(e), (long)geteuid(), (long)getegid())
-                       : eval_fail(x, "failed to open %.*s: %s", STR_ARG(name), strerror(e));
+    struct str why = file_open_error(x->pool, name, e, geteuid(), getegid());
+    return eval_fail(x, "%.*s", STR_ARG(why));
 }
 
 ITEM_ROW(hmac)

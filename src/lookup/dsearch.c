@@ -8,6 +8,7 @@
 #include "lookup/internal.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 static bool wanted(struct str filter, struct str key, mode_t mode)
 {
@@ -34,8 +35,8 @@ static enum lookup_result not_there(struct lookup_call *c)
         why = ENOTDIR;
     }
     if (why) {
-        c->error = str_fmt(c->pool, "failed to open %.*s for directory search: %s",
-                           STR_ARG(c->file), strerror(why));
+        c->error = file_open_error(c->pool, STR_CAT(c->pool, c->file, STR(" for directory search")),
+                                   why, geteuid(), getegid());
         return LK_ERROR;
     }
     return LK_NOTFOUND;

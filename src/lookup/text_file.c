@@ -282,8 +282,10 @@ struct lookup_file *lookup_file_open(struct lookup_call *c, const char *what, co
     if (!f) {
         int fd = file_open(c->file, O_RDONLY | O_NONBLOCK, 0);
         if (fd < 0) {
-            c->error = str_fmt(c->pool, "failed to open %.*s for %s: %s", STR_ARG(c->file), what,
-                               strerror(errno == EINVAL ? ENOENT : errno));
+            int e = errno == EINVAL ? ENOENT : errno;
+            c->error =
+                file_open_error(c->pool, STR_CAT(c->pool, c->file, STR(" for "), str_c(what)), e,
+                                geteuid(), getegid());
             return NULL;
         }
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {

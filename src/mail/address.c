@@ -230,7 +230,7 @@ static bool may_not_follow(struct parser *p)
 {
     struct str rest = str_from(p->in, p->at), before = str_sub(p->in, 0, p->at);
     return fail(p, str_fmt(p->pool, "malformed address: %.*s may not follow %.*s",
-                           rest.len > 32 ? 32 : (int)rest.len, rest.p, STR_ARG(str_rtrim(before))));
+                           rest.len > 32 ? 32 : (int)rest.len, rest.p, STR_ARG(before)));
 }
 
 /* local-part [@domain]; the start of the address proper must be at p->at. */

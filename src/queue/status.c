@@ -44,7 +44,9 @@ bool report_address(struct report *r, const struct address *a, const char *first
 /* True if the text that goes to the log may be shown to the sender. */
 static bool may_tell(const struct address *a)
 {
-    bool withheld = a->note && (a->note->stage == STAGE_TRANSPORT || a->note->stage == STAGE_NONE);
+    bool withheld =
+        a->keep_message ||
+        (a->note && (a->note->stage == STAGE_TRANSPORT || a->note->stage == STAGE_NONE));
     return (!withheld || a->pass_message) && !(a->note && a->note->out_of_time);
 }
 

@@ -62,7 +62,7 @@ static bool bad_address(struct run *u, struct str error, struct str item)
     u->skipped = true;
     log_msg(LOG_MAIN, x->msg, "%.*s router: skipped error: %.*s", STR_ARG(u->r->name),
             STR_ARG(text));
-    buf_addf(&u->faults, "%.*s\n\n", STR_ARG(text));
+    buf_addf(&u->faults, "  %.*s in the address\n  \"%.*s\"\n\n", STR_ARG(error), STR_ARG(item));
     return true;
 }
 
@@ -232,7 +232,7 @@ static bool include(struct run *u, const struct redirect_item *item)
 {
     struct ectx *x = u->job->x;
     const struct redirect_opts *o = u->o;
-    struct str path = item->text, dir, data, why;
+    struct str path = item->text, dir = STR_NONE, data, why;
     if (o->forbid_include) {
         return data_error(u, STR("included files not permitted"));
     }
@@ -258,7 +258,7 @@ static bool include(struct run *u, const struct redirect_item *item)
         return data_error(
             u, str_fmt(x->pool, "Tainted name '%.*s' for file read not permitted", STR_ARG(path)));
     }
-    switch (redirect_read_include(x, u->a, path, &data, &why)) {
+    switch (redirect_read_include(x, u->a, path, dir, &data, &why)) {
     case REDIRECT_NONE: return true;
     case REDIRECT_DEFER: return data_error(u, why);
     case REDIRECT_DATA: break;
@@ -397,11 +397,12 @@ static enum route_result route(struct route_job *job, const struct router *r, st
         return u.verdict;
     }
     if (u.skipped && job->why == ROUTE_DELIVER && !str_unset(o->syntax_errors_to)) {
-        redirect_report_faults(job, o, a, buf_str(&u.faults));
+        redirect_report_faults(job, u.r, buf_str(&u.faults), u.first != NULL);
     }
     if (!u.first) {
         if (u.skipped) {
             a->message = STR("syntax error in redirection data");
+            a->keep_message = true;
         }
         return ROUTE_DECLINE;
     }

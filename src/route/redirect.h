@@ -32,9 +32,12 @@ enum redirect_read redirect_read_file(struct ectx *x, const struct redirect_opts
                                       const struct router *r, const struct address *a,
                                       struct str path, struct str *data, struct str *why);
 
-/* Reads an :include: file: REDIRECT_DATA or, with the reason, REDIRECT_DEFER. */
+/*
+ * Reads an :include: file, which must be in the directory unless that is unset: REDIRECT_DATA or,
+ * with the reason, REDIRECT_DEFER.
+ */
 enum redirect_read redirect_read_include(struct ectx *x, const struct address *a, struct str path,
-                                         struct str *data, struct str *why);
+                                         struct str dir, struct str *data, struct str *why);
 
 extern const struct option redirect_options[];
 
@@ -42,9 +45,9 @@ extern const struct option redirect_options[];
 bool redirect_init(struct opt_reader *r, struct router *router);
 bool redirect_link(struct opt_reader *r, struct router *router);
 
-/* Sends the message about faulty addresses to syntax_errors_to. */
-void redirect_report_faults(struct route_job *job, const struct redirect_opts *o,
-                            const struct address *a, struct str faults);
+/* Sends the message about faulty addresses to syntax_errors_to; others: there were good ones. */
+void redirect_report_faults(struct route_job *job, const struct router *r, struct str faults,
+                            bool others);
 
 /* Opens a file for reading, as the user where that is known and possible; -1 with errno. */
 int route_open(struct pool *pool, struct str path, bool as_user, uint32_t uid, uint32_t gid);

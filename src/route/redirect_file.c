@@ -9,6 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,8 +66,15 @@ static enum redirect_read missing(struct pool *pool, const struct redirect_opts 
     return REDIRECT_DEFER;
 }
 
+/* What could not be opened, and by whom. */
+static struct str open_error(struct pool *pool, struct str what, int e, const struct address *a)
+{
+    return file_open_error(pool, what, e, a->uid_set ? a->uid : geteuid(),
+                           a->uid_set ? a->gid : getegid());
+}
+
 static enum redirect_read open_failed(struct pool *pool, const struct redirect_opts *o,
-                                      struct str path, struct str *why)
+                                      const struct address *a, struct str path, struct str *why)
 {
     int e = errno;
     if (e == ENOENT) {
@@ -73,7 +83,7 @@ static enum redirect_read open_failed(struct pool *pool, const struct redirect_o
     if ((e == EACCES && o->ignore_eacces) || (e == ENOTDIR && o->ignore_enotdir)) {
         return REDIRECT_NONE;
     }
-    *why = str_fmt(pool, "failed to open %.*s: %s", STR_ARG(path), strerror(e));
+    *why = open_error(pool, path, e, a);
     return REDIRECT_DEFER;
 }
 
@@ -115,7 +125,7 @@ enum redirect_read redirect_read_file(struct ectx *x, const struct redirect_opts
     }
     int fd = route_open(pool, path, a->uid_set, a->uid, a->gid);
     if (fd < 0) {
-        return open_failed(pool, o, path, why);
+        return open_failed(pool, o, a, path, why);
     }
     enum redirect_read result = REDIRECT_DEFER;
     if (fstat(fd, &st) < 0) {
@@ -127,26 +137,52 @@ enum redirect_read redirect_read_file(struct ectx *x, const struct redirect_opts
     return result;
 }
 
+/* True if no link led the open file out of the directory. */
+static bool inside(struct pool *pool, int fd, struct str dir)
+{
+    char self[32], got[PATH_MAX], want[PATH_MAX];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(self, got, sizeof got);
+    return n > 0 && n < (ssize_t)sizeof got && realpath(str_cstr(pool, dir), want) &&
+           str_starts(str_n(got, (uint32_t)n), want) && got[strlen(want)] == '/';
+}
+
 enum redirect_read redirect_read_include(struct ectx *x, const struct address *a, struct str path,
-                                         struct str *data, struct str *why)
+                                         struct str dir, struct str *data, struct str *why)
 {
     struct pool *pool = x->pool;
     int fd = route_open(pool, path, a->uid_set, a->uid, a->gid);
-    if (fd < 0) {
-        *why =
-            str_fmt(pool, "failed to open included file %.*s: %s", STR_ARG(path), strerror(errno));
-        return REDIRECT_DEFER;
+    bool out = !str_unset(dir) && (fd < 0 || !inside(pool, fd, dir));
+    enum redirect_read result = REDIRECT_DEFER;
+    if (out) {
+        *why = str_fmt(pool,
+                       "failed to open %.*s (component of included file); could be symbolic link",
+                       STR_ARG(path));
+    } else if (fd < 0) {
+        *why = open_error(pool, STR_CAT(pool, STR("included file "), path), errno, a);
+    } else {
+        result = read_all(pool, fd, path, data, why);
     }
-    enum redirect_read result = read_all(pool, fd, path, data, why);
-    close(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
     return result;
 }
 
+/*
+ * A user's file is opened as the user: our own rights would reach files that are none of the
+ * user's business. That something is not there can be told without.
+ */
 int route_open(struct pool *pool, struct str path, bool as_user, uint32_t uid, uint32_t gid)
 {
-    int fd = file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
-    if (fd >= 0 || errno != EACCES || !as_user) {
-        return fd;
+    struct stat st;
+    if (!as_user || !hand_available() || path.tainted) {
+        return file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
     }
-    return hand_open(pool, path, uid, gid);
+    if (stat(str_cstr(pool, path), &st) < 0 && errno != EACCES) {
+        return -1;
+    }
+    int fd = hand_open(pool, path, uid, gid);
+    /* Root, or one of never_users: nobody opens anything as them; what all may read will do. */
+    return fd < 0 && errno == EPERM ? file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0) : fd;
 }

@@ -166,23 +166,27 @@ bool redirect_link(struct opt_reader *r, struct router *router)
 }
 
 /* The message that names the addresses passed over. */
-void redirect_report_faults(struct route_job *job, const struct redirect_opts *o,
-                            const struct address *a, struct str faults)
+void redirect_report_faults(struct route_job *job, const struct router *r, struct str faults,
+                            bool others)
 {
+    const struct redirect_opts *o = r->opts;
     struct ectx *x = job->x;
     struct str text;
     if (!job->submit) {
         return;
     }
     struct str headers = STR_CAT(
-        x->pool, STR("From: Mail Delivery System <Mailer-Daemon@"),
+        x->pool, STR("Auto-Submitted: auto-replied\nFrom: Mail Delivery System <Mailer-Daemon@"),
         core_settings(x->conf)->qualify_domain, STR(">\nTo: "), o->syntax_errors_to,
-        STR("\nAuto-Submitted: auto-replied\nSubject: error(s) in forwarding or filtering\n"));
-    if (str_unset(o->syntax_errors_text.text) || !expand_option(x, &o->syntax_errors_text, &text)) {
-        text = STR_CAT(x->pool,
-                       STR("Faulty addresses were passed over while mail was redirected for\n\n  "),
-                       a->address);
+        STR("\nReferences: <E"), x->msg->id, STR("@"), core_settings(x->conf)->primary_hostname,
+        STR(">\nSubject: error(s) in forwarding or filtering\n"));
+    text = STR("");
+    if (!str_unset(o->syntax_errors_text.text) && expand_option(x, &o->syntax_errors_text, &text)) {
+        text = STR_CAT(x->pool, text, STR("\n\n"));
     }
     job->submit(job->owner, o->syntax_errors_to, headers,
-                STR_CAT(x->pool, text, STR("\n\n"), faults));
+                STR_CAT(x->pool, text, STR("The "), r->name,
+                        STR(" router encountered the following error(s):\n\n"), faults,
+                        others ? STR("Other addresses were processed normally.\n")
+                               : STR("No valid addresses were generated.\n")));
 }

@@ -267,23 +267,19 @@ static bool file_text(struct reply *y, struct str *out)
     if (!untainted(y, y->file, "text")) {
         return false;
     }
-    if (file_read(pool, y->file, FILE_MAX, &data) < 0) {
-        int fd = errno == EACCES && hand_available()
-                     ? hand_open(pool, y->file, y->d->uid, y->d->gid)
-                     : -1;
-        if (fd < 0) {
-            return y->o->file_optional ||
-                   end(y, ADDR_DEFER, errno,
-                       str_fmt(pool,
-                               "Failed to open file %.*s when sending message from %.*s "
-                               "transport: %s",
-                               STR_ARG(y->file), STR_ARG(y->d->transport->name), strerror(errno)));
-        }
-        bool read = read_all(pool, fd, &data);
-        close(fd);
-        if (!read) {
-            return end(y, ADDR_DEFER, EIO, STR("Failed to read file when sending message"));
-        }
+    int fd = hand_open(pool, y->file, y->d->uid, y->d->gid);
+    bool read = fd >= 0 && read_all(pool, fd, &data);
+    if (fd < 0) {
+        return y->o->file_optional ||
+               end(y, ADDR_DEFER, errno,
+                   str_fmt(pool,
+                           "Failed to open file %.*s when sending message from %.*s "
+                           "transport: %s",
+                           STR_ARG(y->file), STR_ARG(y->d->transport->name), strerror(errno)));
+    }
+    close(fd);
+    if (!read) {
+        return end(y, ADDR_DEFER, EIO, STR("Failed to read file when sending message"));
     }
     *out = data;
     if (!y->o->file_expand) {

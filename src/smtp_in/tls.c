@@ -36,6 +36,7 @@ static const struct setting settings[] = {
     ROW("tls_dhparam", dhparam, false),
     ROW("tls_eccurve", eccurve, false),
     ROW("tls_alpn", alpn, false),
+    ROW("tls_resumption_key_file", resumption_key_file, false),
 };
 
 /* Expands the settings into the side; a forced failure leaves one unset. False with *why. */

@@ -146,22 +146,6 @@ static struct str key_of(struct pool *pool, const struct tls_backend *b, const s
     return buf_str(&k);
 }
 
-struct str tls_credentials_key(struct pool *pool, const struct tls_backend *b,
-                               const struct tls_side *side)
-{
-    struct buf k;
-    struct str key = key_of(pool, b, side);
-    struct entry *e = find(key);
-    buf_init(&k, pool, SIZE_MAX);
-    buf_adds(&k, key);
-    for (size_t i = 0; e && i < e->stamp_count; i++) {
-        const struct stamp *s = &e->stamps[i];
-        buf_addf(&k, " %lld.%09ld %lld", (long long)s->changed.tv_sec, s->changed.tv_nsec,
-                 (long long)s->size);
-    }
-    return buf_str(&k);
-}
-
 /* ---- reading ---- */
 
 /* What is being made. */
@@ -400,6 +384,39 @@ static bool read_all(struct making *m, const struct tls_backend *b)
     return true;
 }
 
+static void put(struct buf *b, struct str s)
+{
+    buf_addf(b, " %d:", str_unset(s) ? -1 : (int)s.len);
+    buf_adds(b, s);
+}
+
+/*
+ * By contents and not by the names and times of files: servers of a cluster are the same where they
+ * have the same. Proofs of OCSP change nothing; neither does a certificate that a server made for
+ * itself, which nobody can verify.
+ */
+static struct str identity_of(struct making *m)
+{
+    const struct tls_spec *s = &m->spec;
+    struct buf b;
+    buf_init(&b, m->pool, SIZE_MAX);
+    buf_addf(&b, "%s %d %d %d %d", m->backend->name, s->server, s->verify, s->system_cas,
+             s->dh_bits);
+    const struct str texts[] = {s->cas_pem,       s->crls_pem, s->ciphers, s->dhparam_pem,
+                                s->dhparam_group, s->eccurve,  s->alpn,    s->options};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        put(&b, texts[i]);
+    }
+    for (size_t i = 0; !str_empty(m->side->certificate) && i < s->pair_count; i++) {
+        struct strvec ders = {.pool = m->pool};
+        pem_certificates(m->pool, s->pairs[i].cert_pem, &ders);
+        for (size_t j = 0; j < ders.n; j++) {
+            put(&b, ders.v[j]);
+        }
+    }
+    return digest(m->pool, DIGEST_SHA256, buf_str(&b));
+}
+
 static void note_files(struct entry *e, const struct strvec *files)
 {
     e->stamps = pool_calloc(e->pool, files->n, sizeof *e->stamps);
@@ -445,6 +462,7 @@ static struct entry *make_entry(const struct tls_backend *b, const struct tls_si
     e->c.pair_count = m.spec.pair_count;
     e->c.context = b->context(pool, &m.spec, &where, &words);
     if (e->c.context) {
+        e->c.identity = identity_of(&m);
         return e;
     }
     if (m.spec.pair_count && strncmp(where, "cert/key", 8) == 0) {

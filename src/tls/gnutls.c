@@ -11,6 +11,7 @@
  * GnuTLS' own view of stapled responses is not asked for: tls_judge_staples() has them all.
  */
 #include "tls/gnutls_text.h"
+#include "tls/gnutls_tickets.h"
 #include "tls/internal.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@ struct tls_link {
     int first;             /* octet from the peer; -1: none yet */
     unsigned char tail[7]; /* the last octets from the peer, until the handshake is over */
     bool done;
+    bool seals;          /* server: tickets may be issued */
     int lifetime;        /* client: seconds, of the newest ticket */
     struct str original; /* client: cipher of the session that was offered */
 };
@@ -426,24 +428,6 @@ static int use_context(struct tls_link *l, struct tls_context *c)
     return r;
 }
 
-/*
- * GnuTLS has no way to be given ticket keys one by one: it makes them from this secret by the time,
- * a new one each three lives of a session, and knows the one before.
- */
-static int use_tickets(struct tls_link *l)
-{
-    enum { TICKET_LIFE = 7200 };
-    unsigned char stem[64];
-    gnutls_datum_t key = {stem, sizeof stem};
-    if (!l->context->tickets || !tls_ticket_stem(l->t, stem)) {
-        return 0;
-    }
-    gnutls_db_set_cache_expiration(l->session, TICKET_LIFE);
-    int r = gnutls_session_ticket_enable_server(l->session, &key);
-    gnutls_memset(stem, 0, sizeof stem);
-    return r;
-}
-
 static int on_extension(void *closure, unsigned type, const unsigned char *p, unsigned n)
 {
     tls_hello_extension(closure, type, str_n((const char *)p, n));
@@ -471,7 +455,10 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
         return l->t->alpn_refused ? GNUTLS_E_NO_APPLICATION_PROTOCOL : GNUTLS_E_UNRECOGNIZED_NAME;
     }
     r = other ? use_context(l, other) : 0;
-    return r < 0 ? r : use_tickets(l);
+    return r < 0 || !l->context->tickets
+               ? r
+               : gnutls_tickets_enable(session, l->t, l->context->priority, l->context->cred,
+                                       view(message), hello.offers_session, &l->seals);
 }
 
 static int on_staple(gnutls_session_t session, void *ptr, gnutls_datum_t *out)
@@ -716,7 +703,7 @@ static int finish_server(struct tls_link *l)
     if (l->context->chain_staples && l->asks_status && !resumed) {
         tls_staple(l->t, view(gnutls_certificate_get_ours(l->session)));
     }
-    if (!l->context->tickets || !(l->t->facts->resumption & RESUME_CLIENT_ASKED)) {
+    if (!l->seals || !(l->t->facts->resumption & RESUME_CLIENT_ASKED)) {
         return 0;
     }
     int r = 0;

@@ -216,6 +216,7 @@ struct tls_credentials {
     struct tls_context *context;
     const struct tls_pair *pairs;
     size_t pair_count;
+    struct str identity; /* a digest of what they are: settings, certificates, what is trusted */
 };
 
 /*
@@ -259,11 +260,20 @@ struct tls {
 void tls_explain(struct tls *t, enum tls_io io, const struct tls_failure *failure,
                  struct tls_error *error);
 
-/* All that decides the credentials of a side, with the state of the files that are cached. */
-struct str tls_credentials_key(struct pool *pool, const struct tls_backend *b,
-                               const struct tls_side *side);
+/* ---- ticket_file.c ---- */
 
-/* ---- resume.c ---- */
+enum { TLS_SECRET_SIZE = 32, TLS_SECRETS = 16 };
+
+/* What keys are derived from: the first seals and opens, the others open. */
+struct tls_secrets {
+    size_t n;
+    unsigned char v[TLS_SECRETS][TLS_SECRET_SIZE];
+};
+
+/* Reads the text of a key file. False with *why (of the pool) unless all of it is right. */
+bool tls_keys_parse(struct pool *pool, struct str text, struct tls_secrets *out, struct str *why);
+
+/* ---- tickets.c ---- */
 
 /* A key to seal tickets with: AES-256-CBC and HMAC-SHA256 (RFC 5077 4). */
 struct tls_ticket_key {
@@ -280,11 +290,24 @@ enum tls_ticket {
 enum tls_ticket tls_ticket_key(struct tls *t, const unsigned char *name,
                                struct tls_ticket_key *out);
 
-/* For a library that makes its keys itself: a secret to make them from, the same in all workers. */
-bool tls_ticket_stem(struct tls *t, unsigned char key[64]);
+/* The same of these secrets. */
+enum tls_ticket tls_ticket_choose(struct tls *t, const struct tls_secrets *all,
+                                  const unsigned char *name, struct tls_ticket_key *out);
+
+/*
+ * For a library that makes its keys itself: secrets to make them from, the same in all workers. The
+ * first is for new tickets. Fills at most TLS_SECRETS and says how many; 0: tickets are not to be
+ * had.
+ */
+size_t tls_ticket_stems(struct tls *t, unsigned char stems[][64]);
+
+/* Server: reads the side's key file, so that processes forked from now on have it. */
+void tls_tickets_ready(struct pool *pool, const struct tls_side *side);
 
 /* What a session belongs to; one made under another identity is not to be resumed. */
 void tls_identity(struct tls *t, unsigned char id[32]);
+
+/* ---- resume.c ---- */
 
 /* A client's record, read. */
 struct tls_record {

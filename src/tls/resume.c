@@ -1,86 +1,12 @@
 /*
- * Session resumption (RFC 5077, RFC 8446 2.2): the keys of a server's tickets, and what a client
- * keeps of a session. The rules are here, once; the libraries only seal, open and hand over.
+ * Session resumption as a client does it (RFC 5077, RFC 8446 2.2): what it keeps of a session, and
+ * when that may be used. The rules are here, once; the libraries only hand over. A server's part:
+ * tickets.c.
  *
- * Ticket keys are never written anywhere. They lie in memory that a daemon's workers share, are
- * renewed after an hour, and one older key opens what it sealed for another hour; the ticket is
- * then renewed. A key is bound to what the session was made for (credentials, verification and
- * SNI), so that a ticket of one name opens nothing under another.
- *
- * A client's record holds the library's session and the facts of the handshake that made it. It is
- * data of ours in a hints file, but is read as if it were not: whatever does not fit is refused.
+ * A record holds the library's session and the facts of the handshake that made it. It is data of
+ * ours in a hints file, but is read as if it were not: whatever does not fit is refused.
  */
 #include "tls/internal.h"
-
-#include <errno.h>
-#include <pthread.h>
-#include <sys/mman.h>
-#include <sys/random.h>
-
-enum { KEY_LIFE = 3600, SECRET_SIZE = 64, ID_SIZE = 32 };
-
-struct generation {
-    unsigned char secret[SECRET_SIZE];
-    time_t made; /* 0: there is none */
-};
-
-/* Shared by the processes of a daemon. */
-struct ring {
-    pthread_mutex_t lock;
-    unsigned char stem[SECRET_SIZE]; /* for a library that rotates by itself */
-    struct generation now, before;
-};
-
-static struct ring *ring;
-
-static void random_bytes(unsigned char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t got = getrandom(p, n, 0);
-        if (got < 0 && errno != EINTR) {
-            BUG("no random numbers: %s", strerror(errno));
-        }
-        p += got > 0 ? got : 0;
-        n -= got > 0 ? (size_t)got : 0;
-    }
-}
-
-void tls_tickets_prepare(void)
-{
-    pthread_mutexattr_t shared;
-    tls_once_prepare();
-    if (ring) {
-        return;
-    }
-    void *p = mmap(NULL, sizeof *ring, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) {
-        return; /* no tickets then */
-    }
-    ring = p;
-    pthread_mutexattr_init(&shared);
-    pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&shared, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&ring->lock, &shared);
-    pthread_mutexattr_destroy(&shared);
-    random_bytes(ring->stem, sizeof ring->stem);
-}
-
-/* With the keys as they are to be at this time; the holder of the lock may have been killed. */
-static void enter_ring(time_t now)
-{
-    if (pthread_mutex_lock(&ring->lock) == EOWNERDEAD) {
-        ring->now.made = ring->before.made = 0;
-        pthread_mutex_consistent(&ring->lock);
-    }
-    if (!ring->now.made || now - ring->now.made >= KEY_LIFE || now < ring->now.made) {
-        ring->before = ring->now;
-        random_bytes(ring->now.secret, sizeof ring->now.secret);
-        ring->now.made = now;
-    }
-    if (ring->before.made && now - ring->before.made >= 2 * KEY_LIFE) {
-        explicit_bzero(&ring->before, sizeof ring->before);
-    }
-}
 
 /* ---- what the bits of $tls_in_resumption and $tls_out_resumption say together ---- */
 
@@ -120,77 +46,18 @@ struct str tls_resume_decode(struct pool *pool)
     return list;
 }
 
-/* ---- what a ticket is bound to ---- */
-
-void tls_identity(struct tls *t, unsigned char id[32])
-{
-    const struct tls_side *side = t->side;
-    struct buf b;
-    buf_init(&b, t->pool, SIZE_MAX);
-    buf_adds(&b, tls_credentials_key(t->pool, t->backend, side));
-    buf_addf(&b, " %d ", side->verify);
-    buf_adds(&b, str_lower(t->pool, t->facts->sni));
-    struct str d = digest(t->pool, DIGEST_SHA256, buf_str(&b));
-    memcpy(id, d.p, ID_SIZE);
-}
-
-static struct str derive(struct tls *t, const unsigned char *secret, const char *what)
-{
-    unsigned char id[ID_SIZE];
-    tls_identity(t, id);
-    struct str data = STR_CAT(t->pool, str_c(what), str_n((const char *)id, sizeof id));
-    return digest_hmac(t->pool, DIGEST_SHA256, str_n((const char *)secret, SECRET_SIZE), data);
-}
-
-static void make_key(struct tls *t, const struct generation *g, struct tls_ticket_key *out)
-{
-    memcpy(out->name, derive(t, g->secret, "name").p, sizeof out->name);
-    memcpy(out->cipher, derive(t, g->secret, "cipher").p, sizeof out->cipher);
-    memcpy(out->mac, derive(t, g->secret, "mac").p, sizeof out->mac);
-}
-
-enum tls_ticket tls_ticket_key(struct tls *t, const unsigned char *name, struct tls_ticket_key *out)
-{
-    enum tls_ticket found = TLS_TICKET_NONE;
-    tls_tickets_prepare();
-    if (!ring) {
-        return TLS_TICKET_NONE;
-    }
-    enter_ring(time_now().tv_sec);
-    make_key(t, &ring->now, out);
-    if (!name) {
-        t->facts->resumption |= RESUME_SERVER_TICKET;
-        found = TLS_TICKET_GOOD;
-    } else if (memcmp(name, out->name, sizeof out->name) == 0) {
-        found = TLS_TICKET_GOOD;
-    } else if (ring->before.made) {
-        make_key(t, &ring->before, out);
-        found = memcmp(name, out->name, sizeof out->name) == 0 ? TLS_TICKET_RENEW : TLS_TICKET_NONE;
-    }
-    pthread_mutex_unlock(&ring->lock);
-    return found;
-}
-
-bool tls_ticket_stem(struct tls *t, unsigned char key[64])
-{
-    tls_tickets_prepare();
-    if (!ring) {
-        return false;
-    }
-    memcpy(key, derive(t, ring->stem, "stem 1").p, ID_SIZE);
-    memcpy(key + ID_SIZE, derive(t, ring->stem, "stem 2").p, ID_SIZE);
-    return true;
-}
-
 /* ---- what a client's session depends on ---- */
 
 struct str tls_session_key(struct pool *pool, const struct tls_side *side, struct str host,
                            struct str address, int port, struct str balancer)
 {
     const struct tls_backend *b = tls_backend(side->backend);
+    struct str error;
+    struct tls_credentials *c = b ? tls_credentials(pool, b, side, &error) : NULL;
     struct buf k;
     buf_init(&k, pool, SIZE_MAX);
-    buf_adds(&k, b ? tls_credentials_key(pool, b, side) : STR_NONE);
+    buf_adds(&k, c ? c->identity : STR_NONE); /* without credentials nothing comes about */
+    tls_credentials_drop(&c);
     buf_addf(&k, " verify=%d request=%d require=%d port=%d", side->verify, side->request_ocsp,
              side->require_ocsp, port);
     const struct str texts[] = {host, address, balancer, side->sni};

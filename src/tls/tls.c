@@ -59,6 +59,8 @@ static const struct option options[] = {
      "cipher suites, in the syntax of the library in use", NULL, NULL},
     {"tls_resumption_hosts", OPT_HOSTS, O(resumption_hosts), NULL,
      "clients that may resume sessions (RFC 5077)", NULL, NULL},
+    {"tls_resumption_key_file", OPT_EXPAND, O(resumption_key_file), NULL,
+     "file with the keys of session tickets, for servers that share them", NULL, NULL},
     {"tls_try_verify_hosts", OPT_HOSTS, O(try_verify_hosts), NULL,
      "clients that are asked for a certificate, which is verified", NULL, NULL},
     {"tls_verify_certificates", OPT_EXPAND, O(verify_certificates), "system",
@@ -456,6 +458,9 @@ bool tls_ready(struct pool *pool, const struct tls_side *side, struct tls_error 
     struct tls_credentials *c = tls_credentials(pool, b, side, &error->text);
     bool ok = c != NULL;
     tls_credentials_drop(&c);
+    if (ok && side->server && side->resume) {
+        tls_tickets_ready(pool, side);
+    }
     return ok;
 }
 

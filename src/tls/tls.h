@@ -23,6 +23,7 @@ struct tls_settings {
     struct etext ocsp_refresh, ocsp_responder;
     struct etext require_ciphers, dhparam, eccurve, alpn;
     struct etext verify_hosts, try_verify_hosts, resumption_hosts, require_alpn_hosts;
+    struct etext resumption_key_file;
     struct etext on_connect_ports; /* a list of numbers */
     struct str openssl_options;
     int dh_max_bits;
@@ -79,6 +80,8 @@ struct tls_side {
     struct str session;          /* resume: a record of tls_session_record(); unset: none */
 
     /* -- server -- */
+    struct str
+        resumption_key_file; /* resume: the name of a file with keys; unset or empty: our own */
     /*
      * The client named a server: put what applies to it in certificate, privatekey, ocsp_file,
      * verify_certificates and crl. NULL: the name changes nothing. False after *why was set: the

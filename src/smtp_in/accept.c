@@ -153,9 +153,7 @@ static void know_client(struct conv *c)
     if (str_empty(c->sess->host_name) && conv_host_in(c, &set->host_lookup)) {
         session_host_name(&c->x);
     }
-    c->helo_required = conv_host_in(c, &set->hosts_require_helo);
     c->helo_verify_required = conv_host_in(c, &set->helo_verify_hosts);
-    c->helo_required |= c->helo_verify_required;
     c->helo_verify = !c->helo_verify_required && conv_host_in(c, &set->helo_try_verify_hosts);
 }
 
@@ -175,7 +173,7 @@ static enum conv_end refuse_host(struct conv *c)
 static bool expand_settings(struct conv *c)
 {
     struct ectx *x = &c->x;
-    struct str s;
+    struct str s = STR_NONE;
     int64_t n;
     if (!expand_option(x, &c->set->smtp_active_hostname, &s) || str_empty(s)) {
         if (!str_unset(x->error) && !x->forced_fail &&
@@ -217,9 +215,9 @@ static enum conv_end greet(struct conv *c, struct acl_reply *r)
     if (!str_unset(text)) {
         reply_code(c->msg_pool, &code, &text, NULL, true);
     } else if (!expand_option(&c->x, &c->set->smtp_banner, &text)) {
-        log_write(LOG_MAIN | LOG_PANIC, "expansion of \"%.*s\" (smtp_banner) failed: %.*s",
+        log_write(LOG_MAIN | LOG_PANIC, "Expansion of \"%.*s\" (smtp_banner) failed: %.*s",
                   STR_ARG(c->set->smtp_banner.text), STR_ARG(c->x.error));
-        reply(c, "421 unexpected failure");
+        reply(c, "421 Unexpected failure, please try later");
         return END_DROP;
     }
     if (c->tcp && !c->notcp && c->sess->enforce_sync && stream_pending(c->io)) {
@@ -251,7 +249,11 @@ enum conv_end conv_accept(struct conv *c)
     if (!str_empty(c->sess->host_address)) {
         log_connection(c);
         know_client(c);
+    } else if (log_wants(LS_smtp_connection)) {
+        struct str name = conv_name(c);
+        log_write(LOG_MAIN, "%.*s", STR_ARG(name));
     }
+    c->helo_required = c->helo_verify_required || conv_host_in(c, &c->set->hosts_require_helo);
     c->sess->protocol = str_empty(c->sess->host_address) ? STR("local-smtp") : STR("smtp");
     if (!expand_settings(c)) {
         return END_DROP;

@@ -40,7 +40,7 @@ static bool begin(struct conv *c, struct receiver *r)
     c->msg->suppress_local_fixups |= c->sub && c->sub->suppress_local_fixups;
     if (c->notcp && str_empty(c->sess->host_address) &&
         !caller_may_send_as(&c->x, c->msg->sender)) {
-        c->msg->sender = caller_address(&c->x);
+        c->msg->sender = c->msg->raw_sender = caller_address(&c->x);
     }
     c->msg->originator_login = c->sess->caller_login;
     c->msg->originator_uid = c->sess->caller_uid;

@@ -88,8 +88,11 @@ struct smtp_path {
 };
 struct smtp_path smtp_parse_path(struct str arg);
 
-/* Takes NAME or NAME=VALUE off the parameters; false if there are none left. */
-bool smtp_next_param(struct str *params, struct str *name, struct str *value);
+/*
+ * Takes the last NAME or NAME=VALUE off the parameters, as Exim does: it shows in which of several
+ * faults is told. False if there are none left.
+ */
+bool smtp_last_param(struct str *params, struct str *name, struct str *value);
 
 /* BDAT's "SIZE [LAST]"; false if it is not that. */
 bool smtp_parse_bdat(struct str arg, uint64_t *size, bool *last);

@@ -10,8 +10,9 @@
 
 /* What parameters asked for. */
 struct params {
-    int64_t size; /* -1: not given */
-    int body;     /* 7 or 8; 0: not given */
+    struct str left; /* what was not taken */
+    int64_t size;    /* -1: not given */
+    int body;        /* 7 or 8; 0: not given */
     struct str auth, envid, orcpt;
     int ret, notify;
     bool notify_set, prdr;
@@ -52,7 +53,9 @@ static struct params mail_params(struct conv *c, struct str rest)
 {
     struct params p = {.size = -1};
     struct str name, value;
-    while (!p.error && !p.unknown && smtp_next_param(&rest, &name, &value)) {
+    for (p.left = rest; !p.error && !p.unknown && smtp_last_param(&rest, &name, &value);) {
+        struct str whole = p.left;
+        p.left = rest;
         if (str_isi(name, "SIZE") && !str_empty(value)) {
             set_size(&p, value);
         } else if (str_isi(name, "BODY") && !str_empty(value)) {
@@ -70,6 +73,7 @@ static struct params mail_params(struct conv *c, struct str rest)
             p.prdr = true;
         } else {
             p.unknown = true;
+            p.left = whole;
         }
     }
     return p;
@@ -103,7 +107,9 @@ static struct params rcpt_params(struct conv *c, struct str rest)
 {
     struct params p = {.size = -1};
     struct str name, value;
-    while (!p.error && !p.unknown && smtp_next_param(&rest, &name, &value)) {
+    for (p.left = rest; !p.error && !p.unknown && smtp_last_param(&rest, &name, &value);) {
+        struct str whole = p.left;
+        p.left = rest;
         if (c->advertised_dsn && str_isi(name, "ORCPT")) {
             p.error = str_unset(p.orcpt) ? NULL : "ORCPT can be specified once only";
             p.orcpt = value;
@@ -111,6 +117,7 @@ static struct params rcpt_params(struct conv *c, struct str rest)
             set_notify(&p, value);
         } else {
             p.unknown = true;
+            p.left = whole;
         }
     }
     return p;
@@ -157,11 +164,14 @@ static bool mail_auth(struct conv *c, struct str value)
 }
 
 /* The path proper: rewriting with flag S, then the address in it. */
-static bool parse_path(struct conv *c, const struct smtp_path *path, struct str arg, bool null_ok,
-                       bool unknown, struct mailbox *m, enum conv_end *end)
+static bool parse_path(struct conv *c, const struct smtp_path *path, const struct params *p,
+                       bool null_ok, struct mailbox *m, enum conv_end *end)
 {
-    /* A parameter we do not know makes the whole argument a malformed address. */
-    struct str text = unknown ? arg : path->path, error;
+    /* A parameter we do not know makes it all, up to there, a malformed address. */
+    struct str left = str_trim(p->left), error;
+    struct str arg =
+        str_empty(left) ? path->path : STR_CAT(c->msg_pool, path->path, STR(" "), left);
+    struct str text = p->unknown ? arg : path->path;
     if (c->conf->rewrite_sees_smtp) {
         text = rewrite_smtp(&c->x, c->conf->rewrite_rules, text);
     }
@@ -298,8 +308,10 @@ enum conv_end cmd_mail(struct conv *c, const struct smtp_line *line)
     }
     c->cmd_arg = line->arg;
     struct smtp_path path = smtp_parse_path(line->arg);
-    struct params p = c->ehlo ? mail_params(c, path.params)
-                              : (struct params){.size = -1, .unknown = !str_empty(path.params)};
+    struct params p =
+        c->ehlo
+            ? mail_params(c, path.params)
+            : (struct params){.size = -1, .unknown = !str_empty(path.params), .left = path.params};
     if (p.error) {
         return reply_error(c, false, 501, STR_NONE, p.error);
     }
@@ -308,7 +320,7 @@ enum conv_end cmd_mail(struct conv *c, const struct smtp_line *line)
     }
     conv_ratelimit(c, false);
     struct mailbox m;
-    if (!parse_path(c, &path, line->arg, true, p.unknown, &m, &end)) {
+    if (!parse_path(c, &path, &p, true, &m, &end)) {
         return end;
     }
     c->msg->allow_unqualified_sender = conv_unqualified_ok(c, false);
@@ -443,13 +455,13 @@ enum conv_end cmd_rcpt(struct conv *c, const struct smtp_line *line)
     }
     struct smtp_path path = smtp_parse_path(line->arg);
     struct params p =
-        c->ehlo ? rcpt_params(c, path.params) : (struct params){.unknown = !str_empty(path.params)};
+        c->ehlo ? rcpt_params(c, path.params)
+                : (struct params){.unknown = !str_empty(path.params), .left = path.params};
     if (p.error) {
         return reply_error(c, false, 501, STR_NONE, p.error);
     }
     struct mailbox m;
-    if (!parse_path(c, &path, line->arg, false, p.unknown, &m, &end) ||
-        !qualify(c, line->arg, &m)) {
+    if (!parse_path(c, &path, &p, false, &m, &end) || !qualify(c, line->arg, &m)) {
         msg->rcpt_fail_count++;
         return end;
     }

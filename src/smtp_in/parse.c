@@ -93,21 +93,21 @@ struct smtp_path smtp_parse_path(struct str arg)
     return (struct smtp_path){str_sub(arg, 0, n), str_ltrim(str_from(arg, n))};
 }
 
-bool smtp_next_param(struct str *params, struct str *name, struct str *value)
+bool smtp_last_param(struct str *params, struct str *name, struct str *value)
 {
     *params = str_trim(*params);
     if (str_empty(*params)) {
         return false;
     }
-    uint32_t end = 0;
-    while (end < params->len && params->p[end] != ' ') {
-        end++;
+    uint32_t begin = params->len;
+    while (begin > 0 && params->p[begin - 1] != ' ') {
+        begin--;
     }
-    struct str word = str_sub(*params, 0, end);
+    struct str word = str_from(*params, begin);
     ptrdiff_t eq = str_chr(word, '=');
     *name = eq < 0 ? word : str_sub(word, 0, (size_t)eq);
     *value = eq < 0 ? STR_NONE : str_from(word, (size_t)eq + 1);
-    *params = str_from(*params, end);
+    *params = str_sub(*params, 0, begin);
     return true;
 }
 

@@ -65,15 +65,15 @@ TEST(smtp_paths)
 TEST(smtp_parameters)
 {
     struct str rest = STR("SIZE=3  SMTPUTF8 AUTH=<>"), name, value;
-    CHECK(smtp_next_param(&rest, &name, &value));
-    CHECK_STR(name, "SIZE");
-    CHECK_STR(value, "3");
-    CHECK(smtp_next_param(&rest, &name, &value));
+    CHECK(smtp_last_param(&rest, &name, &value));
+    CHECK_STR(name, "AUTH");
+    CHECK_STR(value, "<>");
+    CHECK(smtp_last_param(&rest, &name, &value));
     CHECK_STR(name, "SMTPUTF8");
     CHECK(str_unset(value));
-    CHECK(smtp_next_param(&rest, &name, &value));
-    CHECK_STR(value, "<>");
-    CHECK(!smtp_next_param(&rest, &name, &value));
+    CHECK(smtp_last_param(&rest, &name, &value));
+    CHECK_STR(value, "3");
+    CHECK(!smtp_last_param(&rest, &name, &value));
 }
 
 TEST(smtp_bdat)

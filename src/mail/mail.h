@@ -210,8 +210,14 @@ size_t spool_count(const struct config *conf);
 /* Ids of all messages, in order of arrival. */
 void spool_list(const struct config *conf, struct pool *pool, struct strvec *ids);
 
-/* Removes leftovers of processes that died before a commit. Called by the supervisor and queue runs. */
+/*
+ * Removes leftovers of processes that died before a commit, and gives messages their names back
+ * whose renaming was lost with the power. Called by queue runs.
+ */
 void spool_tidy(const struct config *conf);
+
+/* The same at the start of a daemon; the processes that it forks use files of the spool again. */
+void spool_start(const struct config *conf);
 
 /* Path below spool_directory, with the directory created on demand. */
 struct str spool_path(const struct config *conf, struct pool *pool, struct str name);

@@ -1,5 +1,6 @@
 /*
- * Where the spool keeps things: input/NN/ID and input/NN/ID-J, msglog/ID. The folder NN follows
+ * Where the spool keeps things: input/NN/ID and input/NN/ID-J, msglog/ID, and input/NN/ID-F, which
+ * is a file to be used again and had its last name as the message ID. The folder NN follows
  * from the process number in the id, so processes create and remove files in folders of their own,
  * and an id is found without a search. A message log that cannot be written is logged and costs
  * nothing else.
@@ -20,12 +21,17 @@ struct str spool_path(const struct config *conf, struct pool *pool, struct str n
     return STR_CAT(pool, core_settings(conf)->spool_directory, STR("/"), name);
 }
 
-struct str spool_dir(const struct config *conf, struct pool *pool, struct str id)
+unsigned spool_folder(struct str id)
 {
     uint64_t pid = 0;
     ptrdiff_t dash = str_rchr(id, '-');
     base62_get(dash > 7 ? str_sub(id, 7, (size_t)dash - 7) : STR("0"), &pid);
-    struct str name = str_fmt(pool, "input/%02u", (unsigned)(pid % SPOOL_DIRS));
+    return (unsigned)(pid % SPOOL_DIRS);
+}
+
+struct str spool_dir(const struct config *conf, struct pool *pool, struct str id)
+{
+    struct str name = str_fmt(pool, "input/%02u", spool_folder(id));
     name.tainted = false;
     return spool_path(conf, pool, name);
 }
@@ -45,8 +51,8 @@ static int by_id(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* Calls f for each message file of the spool. */
-static void each_file(const struct config *conf, struct pool *pool,
+/* Calls f for each file of the spool that has a message id for its name, and the suffix. */
+static void each_file(const struct config *conf, struct pool *pool, const char *suffix,
                       void (*f)(void *closure, struct str dir, struct str name), void *closure)
 {
     for (unsigned i = 0; i < SPOOL_DIRS; i++) {
@@ -55,8 +61,10 @@ static void each_file(const struct config *conf, struct pool *pool,
         struct str dir = spool_path(conf, pool, name);
         DIR *d = opendir(dir.p);
         for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
-            if (message_id_valid(str_c(e->d_name))) {
-                f(closure, dir, str_dup(pool, str_c(e->d_name)));
+            struct str id = str_c(e->d_name);
+            if (str_ends(id, str_c(suffix)) &&
+                message_id_valid(id = str_sub(id, 0, id.len - strlen(suffix)))) {
+                f(closure, dir, str_dup(pool, id));
             }
         }
         if (d) {
@@ -76,7 +84,7 @@ void spool_list(const struct config *conf, struct pool *pool, struct strvec *ids
     if (!ids->pool) {
         ids->pool = pool;
     }
-    each_file(conf, pool, add_id, ids);
+    each_file(conf, pool, "", add_id, ids);
     if (ids->n) {
         qsort(ids->v, ids->n, sizeof *ids->v, by_id);
     }
@@ -93,7 +101,7 @@ static void count_file(void *closure, struct str dir, struct str name)
     struct stat st;
     int fd = file_open(spool_name(c->pool, dir, name, ""), O_RDONLY, 0);
     if (fd >= 0) {
-        c->n += fstat(fd, &st) == 0 && spool_arrival(fd, &st) == ARRIVED;
+        c->n += fstat(fd, &st) == 0 && spool_arrival(fd, &st, name) == ARRIVED;
         close(fd);
     }
 }
@@ -101,45 +109,119 @@ static void count_file(void *closure, struct str dir, struct str name)
 size_t spool_count(const struct config *conf)
 {
     struct count c = {.pool = pool_new("spool count")};
-    each_file(conf, c.pool, count_file, &c);
+    each_file(conf, c.pool, "", count_file, &c);
     pool_free(&c.pool);
     return c.n;
 }
 
-enum spool_arrival spool_arrival(int fd, const struct stat *st)
+bool spool_is_old(time_t t)
 {
-    char footer[SPOOL_FOOTER];
-    struct str sum;
-    if (st->st_size >= SPOOL_FOOTER &&
-        pread(fd, footer, SPOOL_FOOTER, st->st_size - SPOOL_FOOTER) == SPOOL_FOOTER &&
-        spool_footer_read(str_n(footer, SPOOL_FOOTER), &sum) >= 0) {
-        return ARRIVED;
-    }
-    return st->st_mtime < time(NULL) - SPOOL_STALE_SECONDS ? LEFT_OVER : ARRIVING;
+    return t < time(NULL) - SPOOL_STALE_SECONDS;
 }
 
-/* Removes what a process left that died before its message was safe: old, unlocked, unfinished. */
-static void tidy_file(void *closure, struct str dir, struct str name)
+enum spool_arrival spool_arrival(int fd, const struct stat *st, struct str id)
 {
-    struct pool *pool = closure;
-    struct str path = spool_name(pool, dir, name, "");
+    char text[SPOOL_MARK];
+    struct spool_mark mark;
+    off_t at = st->st_size == SPOOL_SLOT ? 0 : st->st_size - SPOOL_MARK;
+    if (at >= 0 && pread(fd, text, SPOOL_MARK, at) == SPOOL_MARK) {
+        /* the end of a file of the format before this one: damaged to us, but a message */
+        bool other_format = at && memcmp(text + SPOOL_MARK - 40, "minim-1 ", 8) == 0;
+        if (other_format ||
+            (spool_mark_read(str_n(text, SPOOL_MARK), &mark) && str_eq(mark.id, id))) {
+            return ARRIVED;
+        }
+    }
+    return spool_is_old(st->st_mtime) ? LEFT_OVER : ARRIVING;
+}
+
+/*
+ * A file that is used again gets its new name by a rename that is not synced. If the power fails it
+ * may have an old name and hold a message that was promised; the mark tells which. While the machine
+ * runs nobody sees that: a file is made to hold nothing before its name changes.
+ */
+static bool give_name_back(const struct config *conf, struct pool *pool, int fd, struct str path,
+                           struct str id)
+{
+    struct spool_mark mark;
+    struct str meta;
+    char *room = pool_alloc(pool, SPOOL_SLOT);
+    if (spool_slot_read(fd, room, &mark, &meta) != SLOT_GOOD || str_eq(mark.id, id)) {
+        return false;
+    }
+    mark.id.tainted = false;
+    struct str name = spool_name(pool, spool_dir(conf, pool, mark.id), mark.id, "");
+    if (renameat2(AT_FDCWD, path.p, AT_FDCWD, name.p, RENAME_NOREPLACE) < 0 && errno != ENOENT) {
+        log_write(LOG_MAIN | LOG_PANIC, "cannot rename %.*s to %.*s: %s", STR_ARG(path),
+                  STR_ARG(name), strerror(errno));
+    }
+    return true;
+}
+
+void spool_settle(const struct config *conf, int fd, struct str id, const char *suffix)
+{
+    struct pool *pool = pool_new("spool settle");
+    struct str path = spool_name(pool, spool_dir(conf, pool, id), id, suffix);
     struct stat st;
-    int fd = file_open(path, O_RDWR, 0);
+    bool known = fstat(fd, &st) == 0;
+    bool again = known && st.st_size == SPOOL_SLOT && give_name_back(conf, pool, fd, path, id);
+    if (known && !again && (*suffix || spool_arrival(fd, &st, id) == LEFT_OVER)) {
+        unlink(path.p);
+    }
+    pool_free(&pool);
+}
+
+struct tidy {
+    const struct config *conf;
+    struct pool *pool;
+    bool start; /* of a daemon: nobody knows of the free files */
+};
+
+/* Settles a file if it is not the message of its name, or if it has been free for long. */
+static void tidy_file(const struct tidy *t, struct str dir, struct str id, const char *suffix)
+{
+    struct stat st;
+    int fd = file_open(spool_name(t->pool, dir, id, suffix), O_RDWR, 0);
     if (fd < 0) {
         return;
     }
-    if (fstat(fd, &st) == 0 && spool_arrival(fd, &st) == LEFT_OVER &&
-        flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        unlink(path.p);
+    if (fstat(fd, &st) == 0) {
+        bool doubtful = !*suffix ? spool_arrival(fd, &st, id) != ARRIVED
+                                 : t->start || spool_is_old(st.st_ctime);
+        if (doubtful && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            spool_settle(t->conf, fd, id, suffix);
+        }
     }
     close(fd);
 }
 
+static void tidy_message(void *closure, struct str dir, struct str id)
+{
+    tidy_file(closure, dir, id, "");
+}
+
+static void tidy_free(void *closure, struct str dir, struct str id)
+{
+    tidy_file(closure, dir, id, "-F");
+}
+
+static void tidy(const struct config *conf, bool start)
+{
+    struct tidy t = {.conf = conf, .pool = pool_new("spool tidy"), .start = start};
+    each_file(conf, t.pool, "", tidy_message, &t);
+    each_file(conf, t.pool, "-F", tidy_free, &t);
+    pool_free(&t.pool);
+}
+
 void spool_tidy(const struct config *conf)
 {
-    struct pool *pool = pool_new("spool tidy");
-    each_file(conf, pool, tidy_file, pool);
-    pool_free(&pool);
+    tidy(conf, false);
+}
+
+void spool_start(const struct config *conf)
+{
+    spool_free_share();
+    tidy(conf, true);
 }
 
 /* The directory of the log files; unset if logs go to syslog alone. */

@@ -1,18 +1,25 @@
 /*
  * What a spool file holds (internal.h).
  *
- *     body, as received, LF line ends
- *     envelope, facts and headers: records `key length:bytes LF`
- *     footer of SPOOL_FOOTER bytes: "minim-1 BODYLEN(hex16) SUM(hex8)", blanks, LF
+ * A short message lies in a file of SPOOL_SLOT bytes, which is written over by others later; what
+ * comes after its end is of no account. A file of any other size was made for its message alone.
  *
- * The body comes first because it is known first; the footer makes a file complete: one without a
- * good footer was never acknowledged. One row a field: writer and reader both work from the table.
+ *     short    mark, body, records          long     body, records, mark
+ *     body     as received, LF line ends
+ *     records  envelope, facts, headers: `key length:bytes LF`
+ *     mark     SPOOL_MARK bytes: "minim-2 ID(23) BODYLEN(hex16) RECORDLEN(hex8) SUM(hex16)",
+ *              blanks, LF
+ *
+ * The mark makes a file a message: a file without one was never acknowledged. The sum of a short
+ * message is over all of it, because part of the file may still be of the message before; that of a
+ * long one leaves out the body. One row a field: writer and reader both work from the table.
  */
 #include "mail/internal.h"
 #include "tls/tls.h"
 
-#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum kind {
     K_STR,
@@ -365,29 +372,84 @@ bool spool_decode(struct pool *pool, struct str meta, struct message *m)
     return !str_empty(m->id);
 }
 
-uint32_t spool_sum(struct str s)
+/* ---- the mark ---- */
+
+enum { MARK_ID = 8, MARK_BODY = 32, MARK_META = 49, MARK_SUM = 58, MARK_END = 74 };
+
+/* Eight bytes at a time: it is reckoned over every byte of a message, twice. */
+static uint64_t add_to_sum(uint64_t h, struct str s)
 {
-    uint32_t h = 2166136261u;
-    for (uint32_t i = 0; i < s.len; i++) {
-        h = (h ^ (unsigned char)s.p[i]) * 16777619u;
+    uint64_t word;
+    size_t i = 0;
+    for (; i + sizeof word <= s.len; i += sizeof word) {
+        memcpy(&word, s.p + i, sizeof word);
+        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 29;
     }
-    return h;
+    word = s.len; /* where one part ends and the next begins counts, too */
+    for (; i < s.len; i++) {
+        word = word << 8 | (unsigned char)s.p[i];
+    }
+    h = (h ^ word) * UINT64_C(0xbf58476d1ce4e5b9);
+    return h ^ h >> 32;
 }
 
-void spool_footer(char out[SPOOL_FOOTER + 1], int64_t body_len, struct str meta)
+uint64_t spool_mark_sum(struct str text, struct str body, struct str meta)
 {
-    snprintf(out, SPOOL_FOOTER + 1, "minim-1 %016llx %08x      \n", (unsigned long long)body_len,
-             spool_sum(meta));
+    uint64_t h = add_to_sum(UINT64_C(14695981039346656037), str_sub(text, 0, MARK_SUM));
+    if (!str_unset(body)) {
+        h = add_to_sum(h, body);
+    }
+    return add_to_sum(h, meta);
 }
 
-int64_t spool_footer_read(struct str footer, struct str *meta_sum)
+void spool_mark_text(char out[SPOOL_MARK + 1], struct str id, struct str body, int64_t body_len,
+                     struct str meta)
 {
-    uint64_t n;
-    if (footer.len != SPOOL_FOOTER || !str_starts(footer, "minim-1 ") ||
-        footer.p[SPOOL_FOOTER - 1] != '\n' || !str_to_u64(str_sub(footer, 8, 16), 16, &n) ||
-        n > INT64_MAX) {
-        return -1;
+    snprintf(out, SPOOL_MARK + 1, "minim-2 %-23.*s %016llx %08x ", STR_ARG(id),
+             (unsigned long long)body_len, meta.len);
+    uint64_t sum = spool_mark_sum(str_n(out, MARK_SUM), body, meta);
+    snprintf(out + MARK_SUM, SPOOL_MARK + 1 - MARK_SUM, "%016llx     \n", (unsigned long long)sum);
+}
+
+bool spool_mark_read(struct str text, struct spool_mark *mark)
+{
+    uint64_t body, meta;
+    if (text.len != SPOOL_MARK || !str_starts(text, "minim-2 ") || text.p[SPOOL_MARK - 1] != '\n' ||
+        !str_to_u64(str_sub(text, MARK_BODY, 16), 16, &body) || body > INT64_MAX ||
+        !str_to_u64(str_sub(text, MARK_META, 8), 16, &meta) || meta > SPOOL_META_MAX ||
+        !str_to_u64(str_sub(text, MARK_SUM, MARK_END - MARK_SUM), 16, &mark->sum)) {
+        return false;
     }
-    *meta_sum = str_sub(footer, 25, 8);
-    return (int64_t)n;
+    mark->id = str_trim(str_sub(text, MARK_ID, MARK_BODY - MARK_ID));
+    mark->body_len = (int64_t)body;
+    mark->meta_len = (int64_t)meta;
+    return message_id_valid(mark->id);
+}
+
+enum spool_slot spool_slot_read(int fd, char *room, struct spool_mark *mark, struct str *meta)
+{
+    ssize_t n = pread(fd, room, SPOOL_SLOT / 2, 0), more = 0;
+    errno = n < 0 ? errno : n < SPOOL_SLOT / 2 ? EIO : 0;
+    if (errno) {
+        return SLOT_ERROR;
+    }
+    struct str text = str_n(room, SPOOL_MARK);
+    if (!spool_mark_read(text, mark)) {
+        return SLOT_NONE;
+    }
+    if (mark->body_len + mark->meta_len > SPOOL_SLOT - SPOOL_MARK) {
+        return SLOT_TORN;
+    }
+    int64_t size = SPOOL_MARK + mark->body_len + mark->meta_len;
+    if (size > n) {
+        more = pread(fd, room + n, (size_t)(SPOOL_SLOT - n), n);
+        errno = more < 0 ? errno : size > n + more ? EIO : 0;
+        if (errno) {
+            return SLOT_ERROR;
+        }
+    }
+    struct str body = str_n(room + SPOOL_MARK, (size_t)mark->body_len);
+    *meta = str_n(room + SPOOL_MARK + mark->body_len, (size_t)mark->meta_len);
+    return spool_mark_sum(text, body, *meta) == mark->sum ? SLOT_GOOD : SLOT_TORN;
 }

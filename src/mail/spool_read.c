@@ -90,40 +90,61 @@ void spool_journal_apply(struct message *m, struct str journal)
     }
 }
 
-/* The end of the file: a short file is read whole. False with errno 0 if it is not a finished one. */
-static bool read_parts(struct spool_file *f, struct message *m, int64_t size, struct str *meta)
+/* A short message: the whole file. */
+static bool read_short(struct spool_file *f, struct message *m, struct str *meta)
+{
+    struct spool_mark mark;
+    char *room = pool_alloc(m->pool, SPOOL_SLOT);
+    if (spool_slot_read(f->fd, room, &mark, meta) != SLOT_GOOD || !str_eq(mark.id, f->id)) {
+        return false;
+    }
+    f->small = str_n(room, SPOOL_SLOT);
+    f->body_at = SPOOL_MARK;
+    f->body_len = mark.body_len;
+    return true;
+}
+
+/* A long message: its end, from where the records begin if they are not too long. */
+static bool read_long(struct spool_file *f, struct message *m, int64_t size, struct str *meta)
 {
     struct pool *pool = m->pool;
+    struct spool_mark mark;
     int64_t want = size < SPOOL_SMALL ? size : SPOOL_SMALL;
     char *tail = pool_alloc(pool, (size_t)want + 1);
-    struct str sum;
     if (pread(f->fd, tail, (size_t)want, size - want) != want) {
         return false;
     }
     errno = 0;
-    if (want < SPOOL_FOOTER) {
+    if (want < SPOOL_MARK) {
         return false;
     }
     tail[want] = '\0';
-    f->body_len = spool_footer_read(str_n(tail + want - SPOOL_FOOTER, SPOOL_FOOTER), &sum);
-    int64_t meta_len = size - SPOOL_FOOTER - f->body_len;
-    if (f->body_len < 0 || meta_len < 0 || meta_len > SPOOL_META_MAX) {
+    struct str text = str_n(tail + want - SPOOL_MARK, SPOOL_MARK);
+    if (!spool_mark_read(text, &mark) || !str_eq(mark.id, f->id) ||
+        mark.body_len != size - SPOOL_MARK - mark.meta_len) {
         return false;
     }
+    f->body_len = mark.body_len;
     if (want == size) {
         f->small = str_n(tail, (size_t)size);
     }
-    if (meta_len <= want - SPOOL_FOOTER) {
-        *meta = str_n(tail + want - SPOOL_FOOTER - meta_len, (size_t)meta_len);
+    if (mark.meta_len <= want - SPOOL_MARK) {
+        *meta = str_n(text.p - mark.meta_len, (size_t)mark.meta_len);
     } else {
-        char *p = pool_alloc(pool, (size_t)meta_len);
-        if (pread(f->fd, p, (size_t)meta_len, f->body_len) != meta_len) {
+        char *p = pool_alloc(pool, (size_t)mark.meta_len);
+        if (pread(f->fd, p, (size_t)mark.meta_len, f->body_len) != mark.meta_len) {
             return false;
         }
-        *meta = str_n(p, (size_t)meta_len);
+        *meta = str_n(p, (size_t)mark.meta_len);
     }
-    uint64_t expected;
-    return str_to_u64(sum, 16, &expected) && expected == spool_sum(*meta);
+    return spool_mark_sum(text, STR_NONE, *meta) == mark.sum;
+}
+
+/* False with errno, which is 0 if it is not the finished file of this message. */
+static bool read_parts(struct spool_file *f, struct message *m, int64_t size, struct str *meta)
+{
+    errno = 0;
+    return size == SPOOL_SLOT ? read_short(f, m, meta) : read_long(f, m, size, meta);
 }
 
 static void read_journal(struct spool_file *f, struct message *m)
@@ -135,21 +156,43 @@ static void read_journal(struct spool_file *f, struct message *m)
 }
 
 /*
- * What a file is that cannot be read. One without its end is no message; whoever has locked an old
- * one clears it away.
+ * What a file is that cannot be read. One that does not say to be this message is no message; nor
+ * is a short one that is being written over while we read, of which only the beginning may be
+ * there. Whoever has locked an old one clears it away.
  */
 static enum spool_open judge_unreadable(struct spool_file *f, const struct stat *st, bool locked,
                                         struct str *error, struct pool *pool)
 {
     int e = errno;
-    enum spool_arrival arrival = e ? ARRIVED : spool_arrival(f->fd, st);
+    enum spool_arrival arrival = e ? ARRIVED : spool_arrival(f->fd, st, f->id);
+    bool moving = !e && st->st_size == SPOOL_SLOT && !spool_is_old(st->st_mtime);
     *error =
         e ? str_fmt(pool, "%s", strerror(e)) : str_fmt(pool, "size=%lld", (long long)st->st_size);
     if (arrival == LEFT_OVER && locked) {
-        unlink(spool_name(pool, f->dir, f->id, "").p);
+        spool_settle(f->conf, f->fd, f->id, "");
     }
     close(f->fd);
-    return arrival == ARRIVED ? SPOOL_DAMAGED : SPOOL_GONE;
+    return arrival == ARRIVED && !moving ? SPOOL_DAMAGED : SPOOL_GONE;
+}
+
+/*
+ * Locks the file and looks whether it is still the one of the name: it may have been removed, or be
+ * another message's by now.
+ */
+static enum spool_open claim(struct spool_file *f, struct pool *pool, struct stat *st)
+{
+    struct stat named;
+    if (fstat(f->fd, st) < 0) {
+        return SPOOL_GONE;
+    }
+    if (flock(f->fd, LOCK_EX | LOCK_NB) < 0) {
+        return spool_arrival(f->fd, st, f->id) == ARRIVED ? SPOOL_LOCKED : SPOOL_GONE;
+    }
+    if (stat(spool_name(pool, f->dir, f->id, "").p, &named) < 0 || named.st_ino != st->st_ino) {
+        return SPOOL_GONE;
+    }
+    *st = named;
+    return SPOOL_OK;
 }
 
 static enum spool_open load(const struct config *conf, struct str id, struct message *m, bool lock,
@@ -174,13 +217,12 @@ static enum spool_open load(const struct config *conf, struct str id, struct mes
         *error = str_fmt(pool, "%s", strerror(errno));
         return errno == ENOENT ? SPOOL_GONE : SPOOL_DAMAGED;
     }
-    if (lock && flock(f->fd, LOCK_EX | LOCK_NB) < 0) {
+    enum spool_open state = lock                     ? claim(f, pool, &st)
+                            : fstat(f->fd, &st) == 0 ? SPOOL_OK
+                                                     : SPOOL_GONE;
+    if (state != SPOOL_OK || st.st_nlink == 0) {
         close(f->fd);
-        return SPOOL_LOCKED;
-    }
-    if (fstat(f->fd, &st) < 0 || st.st_nlink == 0) {
-        close(f->fd);
-        return SPOOL_GONE;
+        return state != SPOOL_OK ? state : SPOOL_GONE;
     }
     buf_init(&f->msglog, pool, SPOOL_META_MAX);
     m->spool = f;
@@ -217,15 +259,15 @@ ssize_t spool_body_read(struct message *m, int64_t offset, char *p, size_t n)
         n = (size_t)(f->body_len - offset);
     }
     if (!str_unset(f->small)) {
-        memcpy(p, f->small.p + offset, n);
+        memcpy(p, f->small.p + f->body_at + offset, n);
         return (ssize_t)n;
     }
-    return pread(f->fd, p, n, offset);
+    return pread(f->fd, p, n, f->body_at + offset);
 }
 
 int spool_body_fd(struct message *m, int64_t *offset)
 {
-    *offset = 0;
+    *offset = m->spool->body_at;
     return m->spool->fd;
 }
 
@@ -333,12 +375,31 @@ static void close_files(struct message *m)
     m->spool = NULL;
 }
 
+/*
+ * Takes the name of a message away: from now on it is done. The file gets a name for free ones if
+ * it is fit to be used again and there is a place, which is returned; else it is removed, and -1.
+ */
+static int keep_file(struct spool_file *f, struct pool *pool)
+{
+    struct str path = spool_name(pool, f->dir, f->id, "");
+    int place = f->body_at ? spool_free_reserve(spool_folder(f->id)) : -1;
+    if (place >= 0 && rename(path.p, spool_name(pool, f->dir, f->id, "-F").p) < 0) {
+        spool_free_set(place, STR_NONE);
+        place = -1;
+    }
+    if (place < 0) {
+        unlink(path.p);
+    }
+    return place;
+}
+
 void spool_remove(struct message *m)
 {
     struct spool_file *f = m->spool;
     const struct core_settings *s = core_settings(f->conf);
     struct str log = spool_msglog_path(f->conf, m->pool, f->id, false);
-    unlink(spool_name(m->pool, f->dir, f->id, "").p);
+    int place = keep_file(f, m->pool);
+    struct str id = f->id;
     if (f->journal_fd >= 0 || m->delivered.n || !m->deliver_firsttime || m->frozen) {
         unlink(spool_name(m->pool, f->dir, f->id, "-J").p);
     }
@@ -350,6 +411,9 @@ void spool_remove(struct message *m)
         unlink(log.p);
     }
     close_files(m);
+    if (place >= 0) {
+        spool_free_set(place, id); /* now that it is not locked any more */
+    }
 }
 
 void spool_close(struct message *m)

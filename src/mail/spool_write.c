@@ -2,13 +2,16 @@
  * Writing a message to the spool.
  *
  * A short message stays in memory until its commit, which is then one open, one writev and one
- * fdatasync; a longer one is streamed into its file, which is locked meanwhile so that nobody takes
- * it for a leftover. The file is complete with its footer and is never changed again.
+ * fdatasync. It is written over the file of a message that is done, if there is one: that needs no
+ * new block, so that the file system has nothing to commit but the data. A longer one is streamed
+ * into a file of its own. A file that is there before it is complete is locked, so that nobody takes
+ * it for a leftover.
  */
 #include "mail/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -48,9 +51,15 @@ static bool create_file(struct spool_writer *w)
     return w->fd >= 0;
 }
 
+/* Creates the file of a long message. At no time has it the size of a short one's. */
+static bool create_long(struct spool_writer *w)
+{
+    return create_file(w) && flock(w->fd, LOCK_EX) == 0 && ftruncate(w->fd, SPOOL_SLOT + 1) == 0;
+}
+
 static bool spill(struct spool_writer *w)
 {
-    if (w->fd < 0 && (!create_file(w) || flock(w->fd, LOCK_EX) < 0)) {
+    if (w->fd < 0 && !create_long(w)) {
         return false;
     }
     if (write_all(w->fd, w->chunk, w->used) < 0) {
@@ -101,18 +110,67 @@ static void discard(struct spool_writer **w)
     errno = saved;
 }
 
+/*
+ * Takes a file that is to be used again. Whoever dies on the way leaves a file that holds no
+ * message. The rename need not be on disk: by its mark the message is found under any name
+ * (spool_settle).
+ */
+static bool take_free(struct spool_writer *w, struct str id)
+{
+    char old[SPOOL_ID];
+    while (spool_free_take(spool_folder(id), old)) {
+        struct str path = spool_name(w->pool, w->dir, str_c(old), "-F");
+        w->fd = file_open(path, O_RDWR, 0);
+        if (w->fd >= 0 && flock(w->fd, LOCK_EX | LOCK_NB) == 0 &&
+            pwrite(w->fd, "minim-0 ", 8, 0) == 8 && rename(path.p, w->path.p) == 0) {
+            return true;
+        }
+        if (w->fd >= 0) {
+            close(w->fd);
+            w->fd = -1;
+        }
+    }
+    return false;
+}
+
+/* A new file is written to its full size, one that is used again to the end of the page. */
+static bool write_short(struct spool_writer *w, struct str id, struct str meta)
+{
+    static const char zeros[SPOOL_SLOT];
+    enum { PAGE = 4096 };
+    char mark[SPOOL_MARK + 1];
+    size_t size = SPOOL_MARK + w->used + meta.len, end = (size + PAGE - 1) / PAGE * PAGE;
+    spool_mark_text(mark, id, str_n(w->chunk, w->used), (int64_t)w->used, meta);
+    if (!take_free(w, id)) {
+        if (!create_file(w)) {
+            return false;
+        }
+        end = SPOOL_SLOT;
+    }
+    struct iovec v[4] = {{mark, SPOOL_MARK},
+                         {w->chunk, w->used},
+                         {(void *)(uintptr_t)meta.p, meta.len},
+                         {(void *)(uintptr_t)zeros, end - size}};
+    return writev_all(w->fd, v, 4) == 0;
+}
+
+static bool write_long(struct spool_writer *w, struct str id, struct str meta)
+{
+    char mark[SPOOL_MARK + 1];
+    spool_mark_text(mark, id, STR_NONE, w->written + (int64_t)w->used, meta);
+    struct iovec v[3] = {
+        {w->chunk, w->used}, {(void *)(uintptr_t)meta.p, meta.len}, {mark, SPOOL_MARK}};
+    return (w->fd >= 0 || create_long(w)) && writev_all(w->fd, v, 3) == 0;
+}
+
 bool spool_commit(struct spool_writer **wp, struct message *m)
 {
     struct spool_writer *w = *wp;
-    char footer[SPOOL_FOOTER + 1];
-    int64_t body_len = w->written + (int64_t)w->used;
     m->received_complete = time_now();
     struct str meta = spool_encode(w->pool, m);
-    spool_footer(footer, body_len, meta);
-    struct iovec v[3] = {
-        {w->chunk, w->used}, {(void *)(uintptr_t)meta.p, meta.len}, {footer, SPOOL_FOOTER}};
-    bool ok =
-        (w->fd >= 0 || create_file(w)) && writev_all(w->fd, v, 3) == 0 && fdatasync(w->fd) == 0;
+    bool is_short = w->fd < 0 && SPOOL_MARK + w->used + meta.len <= SPOOL_SLOT;
+    bool ok = (is_short ? write_short(w, m->id, meta) : write_long(w, m->id, meta)) &&
+              fdatasync(w->fd) == 0;
     if (!ok) {
         discard(wp);
         return false;

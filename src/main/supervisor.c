@@ -592,7 +592,7 @@ static bool start(struct supervisor *s)
     }
     write_pid_file(s);
     log_start(s);
-    spool_tidy(s->conf);
+    spool_start(s->conf);
     return true;
 }
 

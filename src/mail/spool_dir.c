@@ -300,6 +300,9 @@ void spool_msglog(struct message *m, const char *fmt, ...)
 
 struct str spool_msglog_take(struct message *m)
 {
+    if (!m->spool) {
+        return STR_NONE;
+    }
     struct str lines = str_dup(m->pool, buf_str(&m->spool->msglog));
     buf_cut(&m->spool->msglog, 0);
     return lines;
@@ -307,7 +310,9 @@ struct str spool_msglog_take(struct message *m)
 
 void spool_msglog_put(struct message *m, struct str lines)
 {
-    buf_adds(&m->spool->msglog, lines);
+    if (m->spool) {
+        buf_adds(&m->spool->msglog, lines);
+    }
 }
 
 void spool_msglog_flush(struct message *m)

@@ -198,6 +198,8 @@ void parallel_finish(struct parallel *p);
 
 enum { TOLD_MAX = 512 * 1024 * 1024 };
 
+enum { TOLD_HEADER = sizeof(uint64_t) };
+
 enum told_state { TOLD_GOOD, TOLD_PART /* more bytes are needed */, TOLD_BAD };
 
 /*
@@ -206,6 +208,9 @@ enum told_state { TOLD_GOOD, TOLD_PART /* more bytes are needed */, TOLD_BAD };
  * taken from it). Unset if it is too large.
  */
 struct str told_encode(struct job *j, const struct address *group);
+
+/* How many bytes a result will have that begins with these. */
+size_t told_length(struct str begin);
 
 /*
  * Takes one result off *data (strings stay views of it), makes it true of the addresses of `all`

@@ -9,7 +9,7 @@
  * locked until the last of its processes has ended, whatever becomes of the parent.
  *
  * A process that ends before it told of all its addresses: the journal says which of them were
- * delivered, the others are deferred.
+ * delivered, the others are deferred, and the message is frozen: it may be what kills.
  */
 #include "queue/internal.h"
 
@@ -128,16 +128,29 @@ static bool listen_to(struct parallel *p, struct process *c)
     return n > 0 && buf_add(&c->in, room, (size_t)n) && take_results(p, c);
 }
 
-/* Says why a process told nothing more. */
+/* Why a process told nothing more. */
 static struct str last_words(struct pool *pool, const struct process *c, int status)
 {
-    struct str name = c->transport->name;
-    if (WIFSIGNALED(status)) {
-        return str_fmt(pool, "%.*s transport process was killed by signal %d", STR_ARG(name),
-                       WTERMSIG(status));
+    const char *driver = c->transport->driver->name;
+    if (status == 0) {
+        return str_fmt(pool, "%s transport process told nothing that makes sense", driver);
     }
-    return str_fmt(pool, "%.*s transport process ended without a result (exit status %d)",
-                   STR_ARG(name), WEXITSTATUS(status));
+    bool killed = WIFSIGNALED(status);
+    return str_fmt(pool, "%s transport process returned non-zero status 0x%04x: %s %d", driver,
+                   (unsigned)status, killed ? "terminated by signal" : "exit code",
+                   killed ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+/* Something is wrong with this program or with the message: the administrator is to look. */
+static void complain(struct parallel *p, struct process *c, const struct address *first)
+{
+    size_t left = c->in.len - c->used;
+    log_msg(LOG_MAIN | LOG_PANIC, p->j->m,
+            "Delivery status for %.*s: got %zu of %zu bytes (%s) from transport process %ld for "
+            "transport %s",
+            STR_ARG(first->address), left, told_length(str_from(buf_str(&c->in), c->used)),
+            left < TOLD_HEADER ? "pipeheader" : "pipedata", (long)c->pid,
+            c->transport->driver->name);
 }
 
 /* What a process left undone when it ended. */
@@ -161,7 +174,7 @@ static void settle_rest(struct parallel *p, struct process *c, int status)
             a->outcome = ADDR_DEFER;
             a->basic_errno = ERRNO_UNKNOWNERROR;
             a->message = why;
-            a->no_retry = true;
+            a->special_action = STR("freeze");
         }
         queue_put(&group, a);
     }
@@ -169,7 +182,7 @@ static void settle_rest(struct parallel *p, struct process *c, int status)
         spool_close(&known);
     }
     if (group) {
-        log_msg(LOG_MAIN | LOG_PANIC, j->m, "%.*s", STR_ARG(why));
+        complain(p, c, group);
         remote_finish(j, group);
     }
 }

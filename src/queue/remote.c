@@ -143,9 +143,9 @@ static int limit_of(const struct transport *t, const char *option)
  */
 static int share(const struct transport *t, int total, int processes)
 {
-    int64_t once = limit_of(t, "max_rcpt"), all = total / (processes > 1 ? processes : total);
+    int64_t once = limit_of(t, "max_rcpt"), all = processes > 1 ? total / processes : 1;
     int64_t most = once * limit_of(t, "connection_max_messages");
-    return (int)(once >= all ? once : all < most ? all : most);
+    return (int)(once == 1 || once >= all ? once : all < most ? all : most);
 }
 
 /* DANE may be used with a host, whose certificate may then be known by the domain's name. */

@@ -137,10 +137,23 @@ bool retry_may_deliver(struct job *j, struct address *a)
     return false;
 }
 
-static struct str error_text(const struct address *a)
+/* The reason as it is recorded: a host's own words with its name. */
+static struct str error_text(struct job *j, const struct address *a)
 {
-    return str_unset(a->message) && a->basic_errno > 0 ? str_c(strerror(a->basic_errno))
-                                                       : a->message;
+    const struct host *h = a->host_used;
+    if (str_unset(a->message) && a->basic_errno > 0) {
+        return str_c(strerror(a->basic_errno));
+    }
+    return !h || str_unset(a->message) ? a->message
+                                       : STR_CAT(j->pool, STR("H="), h->name, STR(" ["), h->address,
+                                                 STR("]: "), a->message);
+}
+
+/* With where the host came from, which retry rules may ask. */
+static int more_of(const struct address *a)
+{
+    const struct host *h = a->host_used;
+    return a->more_errno | (!h ? 0 : h->mx != MX_NONE ? ERRNO_FROM_MX : ERRNO_FROM_A);
 }
 
 static void note_failure(struct job *j, struct address *a, struct str key, bool of_message)
@@ -149,8 +162,8 @@ static void note_failure(struct job *j, struct address *a, struct str key, bool 
         .key = key,
         .message = of_message,
         .basic_errno = a->basic_errno,
-        .more_errno = a->more_errno,
-        .text = error_text(a),
+        .more_errno = more_of(a),
+        .text = error_text(j, a),
         .domain = a->domain,
     };
     a->note->failures.pool = j->pool;
@@ -262,8 +275,8 @@ void retry_host_failed(struct delivery *d, struct host *h, const struct address 
         .key = of_message ? message_key : host_key,
         .message = of_message,
         .basic_errno = reason->basic_errno,
-        .more_errno = reason->more_errno,
-        .text = str_dup(j->pool, error_text(reason)),
+        .more_errno = more_of(reason),
+        .text = str_dup(j->pool, error_text(j, reason)),
         .host = h->name,
         .domain = reason->domain,
     };

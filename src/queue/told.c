@@ -153,7 +153,7 @@ struct str told_encode(struct job *j, const struct address *group)
 {
     struct buf b;
     size_t count = 0;
-    buf_init(&b, j->pool, TOLD_MAX + sizeof(uint64_t));
+    buf_init(&b, j->pool, TOLD_MAX + TOLD_HEADER);
     for (const struct address *a = group; a; a = a->next) {
         count++;
     }
@@ -171,7 +171,7 @@ struct str told_encode(struct job *j, const struct address *group)
     if (b.overflow) {
         return STR_NONE;
     }
-    uint64_t len = b.len - sizeof len;
+    uint64_t len = b.len - TOLD_HEADER;
     memcpy(b.p, &len, sizeof len);
     return buf_str(&b);
 }
@@ -385,12 +385,21 @@ static struct address *accept(struct job *j, struct vec *all, const struct frame
     return list;
 }
 
+size_t told_length(struct str begin)
+{
+    uint64_t len = 0;
+    if (begin.len >= TOLD_HEADER) {
+        memcpy(&len, begin.p, sizeof len);
+    }
+    return TOLD_HEADER + (size_t)len;
+}
+
 enum told_state told_decode(struct job *j, struct str *data, struct vec *all,
                             struct address **group)
 {
     struct reader r = {.pool = j->pool, .rest = *data};
     struct frame f = {0};
-    if (data->len < sizeof(uint64_t)) {
+    if (data->len < TOLD_HEADER) {
         return TOLD_PART;
     }
     uint64_t len = get_number(&r);

@@ -231,7 +231,7 @@ static bool send_bounce(struct job *j, struct str to, const struct address *list
         return false;
     }
     set_variables(j, to);
-    report_template(&r, &j->set->bounce_message_file, "bounce", text, T_COUNT);
+    report_template(&r, &j->set->bounce_message_file, "error", text, T_COUNT);
     report_recipients(&r, to);
     report_recipients(&r, copies_for(j, to));
     bounce_headers(&r, list, text[T_HEADERS]);

@@ -422,8 +422,11 @@ void bounce_success(struct job *j);
 /* Tells the sender that j->deferred are late, if it is time to. */
 void bounce_warn(struct job *j);
 
-/* How many warnings should have been sent for a message of this age. */
-int bounce_warnings_due(const struct timelist *times, int64_t age);
+/*
+ * How many warnings should have been sent for a message of this age (seconds); *passed gets the age
+ * at which the last of them was due.
+ */
+int bounce_warnings_due(const struct timelist *times, int64_t age, int64_t *passed);
 
 /* Tells freeze_tell about a message that has just been frozen. */
 void bounce_tell_frozen(struct job *j);

@@ -125,9 +125,10 @@ void queue_run(const struct config *conf, const struct queue_run_opts *o)
     }
     spool_tidy(conf);
     spool_list(conf, pool, &ids);
-    bool ok = !o->two_stage || pass(conf, o, &ids, DELIVER_ROUTE_ONLY, what);
-    ok = ok && pass(conf, o, &ids, 0, what);
-    if (ok && log_wants(LS_queue_run)) {
+    if (!o->two_stage || pass(conf, o, &ids, DELIVER_ROUTE_ONLY, what)) {
+        pass(conf, o, &ids, 0, what);
+    }
+    if (log_wants(LS_queue_run)) {
         log_write(LOG_MAIN, "End queue run: pid=%d%.*s", (int)getpid(), STR_ARG(what));
     }
     pool_free(&pool);

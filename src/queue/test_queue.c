@@ -144,12 +144,14 @@ TEST(warnings_due)
 {
     int v[] = {4 * 3600, 8 * 3600, 24 * 3600};
     struct timelist list = {3, v}, one = {1, v}, none = {0, NULL};
-    CHECK(bounce_warnings_due(&none, 1000000) == 0);
-    CHECK(bounce_warnings_due(&list, 3600) == 0);
-    CHECK(bounce_warnings_due(&list, 5 * 3600) == 1);
-    CHECK(bounce_warnings_due(&list, 24 * 3600) == 3);
-    CHECK(bounce_warnings_due(&list, 41 * 3600) == 4);
-    CHECK(bounce_warnings_due(&one, 9 * 3600) == 2);
+    int64_t passed;
+    CHECK(bounce_warnings_due(&none, 1000000, &passed) == 0);
+    CHECK(bounce_warnings_due(&list, 3600, &passed) == 0);
+    CHECK(bounce_warnings_due(&list, 5 * 3600, &passed) == 1);
+    CHECK(bounce_warnings_due(&list, 24 * 3600, &passed) == 3);
+    CHECK(bounce_warnings_due(&list, 41 * 3600, &passed) == 4);
+    CHECK(passed == 40 * 3600);
+    CHECK(bounce_warnings_due(&one, 9 * 3600, &passed) == 2);
 }
 
 TEST(log_addresses)

@@ -8,10 +8,10 @@
 
 enum { MINUTE = 60, HOUR = 3600 };
 
-/* How many warnings are due at this age, by the list of times. */
-int bounce_warnings_due(const struct timelist *times, int64_t age)
+int bounce_warnings_due(const struct timelist *times, int64_t age, int64_t *passed)
 {
     int n = 0;
+    *passed = 0;
     if (!times->n || times->v[0] <= 0) {
         return 0;
     }
@@ -19,11 +19,14 @@ int bounce_warnings_due(const struct timelist *times, int64_t age)
         n++;
     }
     if ((size_t)n < times->n) {
+        *passed = n ? times->v[n - 1] : 0;
         return n;
     }
     int64_t last = times->v[times->n - 1];
     int64_t step = times->n > 1 ? last - times->v[times->n - 2] : last;
-    return step > 0 ? n + (int)((age - last) / step) : n;
+    int64_t more = step > 0 ? (age - last) / step : 0;
+    *passed = last + more * step;
+    return n + (int)more;
 }
 
 static struct str errors_address(const struct job *j, const struct address *a)
@@ -179,8 +182,8 @@ void bounce_warn(struct job *j)
     struct vec list = {.pool = j->pool};
     struct report r;
     struct str to;
-    int64_t age = queue_age(j->m);
-    int due = bounce_warnings_due(&j->set->delay_warning, age);
+    int64_t age = queue_age(j->m), passed;
+    int due = bounce_warnings_due(&j->set->delay_warning, age, &passed);
     if (due <= j->m->warning_count || queue_is_bounce(j->m) || !condition_holds(j)) {
         return;
     }
@@ -188,8 +191,9 @@ void bounce_warn(struct job *j)
     if (!list.n) {
         return;
     }
-    struct str delay = age < 2 * HOUR ? str_fmt(j->pool, "%lld minutes", (long long)(age / MINUTE))
-                                      : str_fmt(j->pool, "%lld hours", (long long)(age / HOUR));
+    struct str delay = age < 2 * HOUR
+                           ? str_fmt(j->pool, "%lld minutes", (long long)(passed / MINUTE))
+                           : str_fmt(j->pool, "%lld hours", (long long)(passed / HOUR));
     struct vars *facts = &j->m->session_facts->facts;
     facts->pool = j->pool;
     vars_set(facts, STR("warn_message_delay"), delay);

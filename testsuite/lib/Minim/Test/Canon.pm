@@ -58,7 +58,7 @@ my @RULES = (
     ['time of a hints database', 'stdout', qr/\b\d\d-$MONTH-\d{4} \d\d:\d\d:\d\d\b/, '02-Mar-1999 09:44:33', 'time of the run'],
     ['durations', $LOG, qr/ (QT|DT|RT|D)=(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s(?=[\s,;]|$)/,
         sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
-    ['load average', $LOG, qr/(?<=load average )\d+\.\d\d/, 'l.ll', 'load of the machine'],
+    ['load average', $LOG, qr/(?<=load average )\d+\.\d\d|(?<=\(load )\d+\.\d\d(?=, max)/, 'l.ll', 'load of the machine'],
     ['room on a disk', $LOG, qr/(?<=space check failed: )space=-?\d+ inodes=-?\d+/, 'space=kkk inodes=nnn', 'room on the disk'],
     ['slow lookup', "$LOG stderr", qr/(Long \w+ lookup for '[^']*': )\d+ msec/, sub ($self, $what) { "${what}mmm msec" }, 'speed of the machine'],
     ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],

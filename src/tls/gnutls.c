@@ -44,9 +44,11 @@ struct tls_link {
     int first;             /* octet from the peer; -1: none yet */
     unsigned char tail[7]; /* the last octets from the peer, until the handshake is over */
     bool done;
-    bool seals;          /* server: tickets may be issued */
-    int lifetime;        /* client: seconds, of the newest ticket */
-    struct str original; /* client: cipher of the session that was offered */
+    bool seals;            /* server: tickets may be issued */
+    int lifetime;          /* client: seconds, of the newest ticket */
+    struct str signatures; /* server: the client's list */
+    bool issued;           /* client: a ticket came */
+    struct str original;   /* client: cipher of the session that was offered */
 };
 
 /* ---- words and small conversions ---- */
@@ -451,6 +453,7 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
         return r;
     }
     l->asks_status = hello.asks_status;
+    l->signatures = hello.signatures;
     if (!tls_hello(l->t, &hello, &other)) {
         return l->t->alpn_refused ? GNUTLS_E_NO_APPLICATION_PROTOCOL : GNUTLS_E_UNRECOGNIZED_NAME;
     }
@@ -475,16 +478,21 @@ static int on_staple(gnutls_session_t session, void *ptr, gnutls_datum_t *out)
     return 0;
 }
 
-/* Client: how long the ticket is good for stands first in NewSessionTicket, in all versions. */
+/*
+ * Client: how long the ticket is good for stands first in NewSessionTicket, in all versions. Before
+ * GnuTLS has used the message up, that is.
+ */
 static int on_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
                      const gnutls_datum_t *message)
 {
+    struct tls_link *l = link_of(session);
     (void)type, (void)when;
     if (incoming && message->size >= 4) {
         const unsigned char *p = message->data;
         uint32_t seconds = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-        link_of(session)->lifetime = seconds < INT32_MAX ? (int)seconds : INT32_MAX;
-        link_of(session)->t->facts->resumption |= RESUME_SERVER_TICKET;
+        l->lifetime = seconds < INT32_MAX ? (int)seconds : INT32_MAX;
+        l->issued = true;
+        l->t->facts->resumption |= RESUME_SERVER_TICKET;
     }
     return 0;
 }
@@ -582,7 +590,7 @@ static int set_client(struct tls_link *l, const struct tls_side *side)
         gnutls_dh_set_prime_bits(l->session, (unsigned)side->dh_bits);
     }
     gnutls_handshake_set_hook_function(l->session, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET,
-                                       GNUTLS_HOOK_POST, on_ticket);
+                                       GNUTLS_HOOK_PRE, on_ticket);
     return r;
 }
 
@@ -805,31 +813,17 @@ static struct str gtls_binding(struct tls_link *l, struct pool *pool)
     return base64_encode(pool, taken(pool, &d));
 }
 
-/*
- * As Exim with this library writes it. A resumed session bears the text of its first connection; a
- * server cannot know how that one was signed, and leaves it out.
- */
+/* A resumed session bears the text of its first connection. */
 static struct str cipher_text(struct tls_link *l, struct pool *pool, struct str version, int bits)
 {
+    const struct gnutls_deciders d = {.priority = l->context->priority,
+                                      .cred = l->context->cred,
+                                      .signatures = l->signatures,
+                                      .sni = l->t->facts->sni};
     if (l->original.len && gnutls_session_is_resumed(l->session)) {
         return str_dup(pool, l->original);
     }
-    if (gnutls_session_is_resumed(l->session) &&
-        gnutls_protocol_get_version(l->session) >= GNUTLS_TLS1_3) {
-        gnutls_group_t g = gnutls_group_get(l->session);
-        const char *group = g == GNUTLS_GROUP_INVALID ? NULL : gnutls_group_get_name(g);
-        struct str desc =
-            str_fmt(pool, "(TLS)-(%s%s)-(%s)",
-                    !group                            ? "PSK"
-                    : strncmp(group, "FFDHE", 5) == 0 ? "DHE-"
-                                                      : "ECDHE-",
-                    group ? group : "", gnutls_cipher_get_name(gnutls_cipher_get(l->session)));
-        return gnutls_text_cipher(pool, version, desc, bits);
-    }
-    char *desc = gnutls_session_get_desc(l->session);
-    struct str out = gnutls_text_cipher(pool, version, str_c(desc), bits);
-    gnutls_free(desc);
-    return out;
+    return gnutls_cipher_text(pool, l->session, version, bits, l->server ? &d : NULL);
 }
 
 static void gtls_facts(struct tls_link *l, struct pool *pool, struct tls_facts *f)
@@ -871,8 +865,7 @@ static bool gtls_session_offer(struct tls_link *l, struct str session)
 static struct str gtls_session_take(struct tls_link *l, struct pool *pool, int *lifetime)
 {
     gnutls_datum_t d = {NULL, 0};
-    if (!(gnutls_session_get_flags(l->session) & GNUTLS_SFLAGS_SESSION_TICKET) ||
-        gnutls_session_get_data2(l->session, &d) < 0) {
+    if (!l->issued || gnutls_session_get_data2(l->session, &d) < 0) {
         return STR_NONE;
     }
     struct tls_facts f = {0};

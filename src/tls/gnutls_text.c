@@ -38,6 +38,7 @@ void tls_hello_extension(struct tls_hello *hello, unsigned type, struct str data
     enum { /* the registry of TLS ExtensionType values */
            SERVER_NAME = 0,
            STATUS_REQUEST = 5,
+           SIGNATURE_ALGORITHMS = 13,
            ALPN = 16,
            SESSION_TICKET = 35,
            PRE_SHARED_KEY = 41,
@@ -47,6 +48,7 @@ void tls_hello_extension(struct tls_hello *hello, unsigned type, struct str data
     switch (type) {
     case SERVER_NAME: hello->sni = str_dup(pool, server_name(data)); break;
     case STATUS_REQUEST: hello->asks_status = true; break;
+    case SIGNATURE_ALGORITHMS: hello->signatures = str_dup(pool, data); break;
     case ALPN:
         hello->alpn_offered = true;
         protocol_names(&hello->alpn, str_dup(pool, data));

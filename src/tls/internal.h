@@ -53,6 +53,7 @@ struct tls_hello {
     bool asks_status, asks_ticket, offers_session;
     bool alpn_offered;
     struct strvec alpn;
+    struct str signatures; /* content of signature_algorithms; with GnuTLS alone */
 };
 
 /* Why a library does not trust a chain; the words are in judge.c. */

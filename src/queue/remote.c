@@ -168,7 +168,10 @@ static struct address *take_group(struct job *j, int room)
     struct address *first = j->remote, **tail = &first->next;
     struct address *kept = NULL, **kept_tail = &kept;
     room--;
-    bool alone = !first->transport->multi_domain || one_domain(j, first);
+    bool several = true;
+    j->x.addr = first;
+    expand_bool_option(&j->x, &first->transport->multi_domain, true, &several);
+    bool alone = !several || one_domain(j, first);
     for (struct address *a = first->next, *next; a; a = next) {
         next = a->next;
         bool join =

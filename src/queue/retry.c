@@ -222,9 +222,9 @@ static void host_keys(struct job *j, const struct delivery *d, const struct host
     struct str key = STR_CAT(j->pool, STR("T:"), h->name);
     if (!str_empty(h->address) && d->retry_with_ip) {
         key = STR_CAT(j->pool, key, STR(":"), h->address);
-        if (d->host_port > 0 && d->host_port != 25) {
-            key = STR_CAT(j->pool, key, str_fmt(j->pool, ":%d", d->host_port));
-        }
+    }
+    if (!str_empty(h->address) && d->host_port > 0 && d->host_port != 25) {
+        key = STR_CAT(j->pool, key, str_fmt(j->pool, ":%d", d->host_port));
     }
     *host = key;
     *message = STR_CAT(j->pool, key, STR(":"), j->m->id);

@@ -42,8 +42,8 @@ struct transport {
     /* set by drivers that deliver several addresses at once */
     struct etext batch_id;
     int batch_max;
-    bool multi_domain;    /* of the smtp transport; else true */
-    bool pipe_as_creator; /* of the pipe transport */
+    struct etext multi_domain; /* of the smtp transport; else unset, which is true */
+    bool pipe_as_creator;      /* of the pipe transport */
 };
 
 /* One router of the configuration: the generic options, and the driver's own in `opts`. */

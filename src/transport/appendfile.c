@@ -165,7 +165,6 @@ static bool init(struct opt_reader *r, struct transport *t)
     struct opts *o = t->opts;
     t->batch_id = o->batch_id;
     t->batch_max = o->batch_max;
-    t->multi_domain = true;
     if (!str_unset(o->file.text) && !str_unset(o->directory.text)) {
         return opt_error(r,
                          "%.*s transport:\n  only one of \"file\" or \"directory\" can be "

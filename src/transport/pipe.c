@@ -126,7 +126,6 @@ static bool init(struct opt_reader *r, struct transport *t)
     struct str name = t->name;
     t->batch_id = o->batch_id;
     t->batch_max = o->batch_max;
-    t->multi_domain = true;
     t->pipe_as_creator = o->pipe_as_creator;
     if (o->return_output && o->return_fail_output) {
         return opt_error(r, "both return_output and return_fail_output set for %.*s transport",

@@ -314,6 +314,14 @@ static enum smtp_try one_host(struct ectx *x, struct delivery *d, const struct s
     return smtp_try_host(x, d, o, d->host_port, interface);
 }
 
+/* What the failed addresses' messages say may stand in the bounce. */
+static void tell_sender(struct delivery *d)
+{
+    for (struct address *a = d->addrs; a; a = a->next) {
+        a->pass_message |= a->outcome == ADDR_FAIL;
+    }
+}
+
 /* What is said of addresses that no host would take, when none could be tried. */
 static void none_tried(struct ectx *x, struct delivery *d, const struct smtp_options *o,
                        const struct tries *t)
@@ -334,6 +342,7 @@ static void none_tried(struct ectx *x, struct delivery *d, const struct smtp_opt
         for (struct address *a = d->addrs; a; a = a->next) {
             a->timed_out = a->outcome == ADDR_FAIL && a->basic_errno == ERRNO_HRETRY;
         }
+        tell_sender(d);
         return;
     }
     smtp_end_pending(d, ADDR_DEFER, ERRNO_HRETRY, 0,
@@ -413,6 +422,7 @@ static bool lines_too_long(struct ectx *x, struct delivery *d, const struct smtp
     }
     smtp_end_pending(d, ADDR_FAIL, ERRNO_BADTRANSPORT, 0,
                      str_fmt(x->pool, "message has lines too long for transport"));
+    tell_sender(d);
     return true;
 }
 

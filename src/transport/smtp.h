@@ -7,11 +7,11 @@
 struct smtp_options {
     struct str protocol;
     struct etext hosts, helo_data, interface, port;
-    struct etext hosts_avoid_esmtp, hosts_avoid_pipelining, hosts_try_chunking, hosts_try_fastopen,
-        hosts_avoid_tls, hosts_verify_avoid_tls, hosts_nopass_tls, hosts_noproxy_tls,
-        hosts_require_tls, hosts_require_alpn, hosts_request_ocsp, hosts_require_ocsp,
-        hosts_try_dane, hosts_require_dane, dnssec_request_domains, dnssec_require_domains,
-        retry_include_ip_address;
+    struct etext multi_domain, hosts_avoid_esmtp, hosts_avoid_pipelining, hosts_try_chunking,
+        hosts_try_fastopen, hosts_avoid_tls, hosts_verify_avoid_tls, hosts_nopass_tls,
+        hosts_noproxy_tls, hosts_require_tls, hosts_require_alpn, hosts_request_ocsp,
+        hosts_require_ocsp, hosts_try_dane, hosts_require_dane, dnssec_request_domains,
+        dnssec_require_domains, retry_include_ip_address;
     struct etext tls_backend, tls_certificate, tls_privatekey, tls_verify_certificates, tls_crl,
         tls_require_ciphers, tls_alpn, tls_sni, dane_require_tls_ciphers, tls_verify_hosts,
         tls_try_verify_hosts, tls_verify_cert_hostnames, tls_resumption_hosts, host_name_extract;
@@ -24,7 +24,6 @@ struct smtp_options {
     bool address_retry_include_sender, allow_localhost, dns_qualify_single, dns_search_parents,
         gethostbyname, hosts_override, hosts_randomize, keepalive, lmtp_ignore_quota,
         delay_after_cutoff;
-    bool multi_domain;
     bool lmtp, smtps; /* protocol */
 };
 

@@ -15,11 +15,8 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-
-enum { TICKET_LIFE = 7200 };
 
 struct tls_context {
     SSL_CTX *ctx;
@@ -352,6 +349,11 @@ static struct tls_link *link_of(const SSL *ssl)
     return SSL_get_app_data(ssl);
 }
 
+struct tls *ossl_tls(const struct ssl_st *ssl)
+{
+    return link_of(ssl)->t;
+}
+
 /* RFC 6066 3: a list with one host_name. */
 static struct str hello_sni(SSL *ssl)
 {
@@ -539,35 +541,6 @@ static int on_verify(X509_STORE_CTX *c, void *arg)
     return go_on;
 }
 
-/* Seals (enc) and opens tickets with policy's keys (RFC 5077 4). */
-static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
-                     EVP_MAC_CTX *mac, int enc)
-{
-    struct tls_link *l = link_of(ssl);
-    struct tls_ticket_key key;
-    enum tls_ticket found = tls_ticket_key(l->t, enc ? NULL : name, &key);
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string("key", key.mac, sizeof key.mac),
-        OSSL_PARAM_construct_utf8_string("digest", (char[]){"sha256"}, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    if (found == TLS_TICKET_NONE) {
-        return 0;
-    }
-    if (enc) {
-        memcpy(name, key.name, sizeof key.name);
-        if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) {
-            return -1;
-        }
-    }
-    bool ok = EVP_MAC_CTX_set_params(mac, params) == 1 &&
-              EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv, enc) == 1;
-    OPENSSL_cleanse(&key, sizeof key);
-    /* with TLS 1.3 a ticket is good for one use (RFC 8446 C.4) */
-    bool renew = found == TLS_TICKET_RENEW || (!enc && SSL_version(ssl) >= TLS1_3_VERSION);
-    return !ok ? -1 : renew ? 2 : 1;
-}
-
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_link *l = link_of(ssl);
@@ -674,10 +647,7 @@ static struct tls_context *ossl_context(struct pool *scratch, const struct tls_s
                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_id_context(c->ctx, (const unsigned char *)"minim", 5);
     if (spec->server) {
-        SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
-        SSL_CTX_set_timeout(c->ctx, TICKET_LIFE);
-        SSL_CTX_set_num_tickets(c->ctx, spec->tickets);
-        SSL_CTX_set_tlsext_ticket_key_evp_cb(c->ctx, on_ticket);
+        ossl_tickets(c->ctx, spec->tickets);
     }
     if (!ossl_fill(scratch, c, spec, where, error)) {
         ossl_context_free(&c);
@@ -886,24 +856,12 @@ static void ossl_facts(struct tls_link *l, struct pool *pool, struct tls_facts *
 
 static bool ossl_session_offer(struct tls_link *l, struct str session)
 {
-    const unsigned char *p = (const unsigned char *)session.p;
-    SSL_SESSION *s = d2i_SSL_SESSION(NULL, &p, (long)session.len);
-    bool ok = s && SSL_set_session(l->ssl, s) == 1;
-    SSL_SESSION_free(s);
-    ERR_clear_error();
-    return ok;
+    return ossl_offer(l->ssl, session);
 }
 
 static struct str ossl_session_take(struct tls_link *l, struct pool *pool, int *lifetime)
 {
-    unsigned char *p = NULL;
-    int n = l->issued ? i2d_SSL_SESSION(l->issued, &p) : 0;
-    struct str out = n > 0 ? str_dup(pool, str_n((char *)p, (size_t)n)) : STR_NONE;
-    OPENSSL_free(p);
-    if (n > 0) {
-        *lifetime = (int)SSL_SESSION_get_ticket_lifetime_hint(l->issued);
-    }
-    return out;
+    return l->issued ? ossl_pack(l->issued, pool, lifetime) : STR_NONE;
 }
 
 const struct tls_backend tls_openssl = {

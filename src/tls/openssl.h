@@ -1,8 +1,15 @@
-/* What the two files about OpenSSL tell each other. */
+/*
+ * What the files about OpenSSL tell each other. Its types go by their structs: its headers are for
+ * the .c files.
+ */
 #ifndef TLS_OPENSSL_H
 #define TLS_OPENSSL_H
 
 #include "tls/internal.h"
+
+struct ssl_st;
+struct ssl_ctx_st;
+struct ssl_session_st;
 
 /* The oldest error of OpenSSL's queue in its words (of the pool), unset if there is none; empties it. */
 struct str ossl_words(struct pool *pool);
@@ -11,5 +18,17 @@ struct str ossl_words(struct pool *pool);
 bool ossl_self_sign(struct pool *pool, struct str name, struct str *cert_pem, struct str *key_pem,
                     struct str *error);
 bool ossl_verify_signature(struct str spki, struct str algorithm, struct str data, struct str sig);
+
+/* The connection behind an SSL. */
+struct tls *ossl_tls(const struct ssl_st *ssl);
+
+/* Server: tickets are opened, and issued if that is wanted. */
+void ossl_tickets(struct ssl_ctx_st *ctx, bool issue);
+
+/* Client: a session of ossl_pack() is offered; false if it is none. */
+bool ossl_offer(struct ssl_st *ssl, struct str session);
+
+/* A session as bytes (unset: that cannot be), and what the server says of its life in seconds. */
+struct str ossl_pack(struct ssl_session_st *session, struct pool *pool, int *lifetime);
 
 #endif

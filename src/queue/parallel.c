@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,9 +42,23 @@ struct parallel {
 
 /* ---- in the child ---- */
 
+/* Tells the parent; if there is none any more, the log at least. False: this was the last. */
+static bool tell(struct job *j, struct address *group, int fd)
+{
+    struct str result = told_encode(j, group);
+    if (!str_unset(result) && write_all(fd, result.p, result.len) == 0) {
+        return true;
+    }
+    log_msg(LOG_MAIN | LOG_PANIC, j->m, "Failed writing transport result to pipe: %s",
+            strerror(str_unset(result) ? EMSGSIZE : errno));
+    remote_finish(j, group);
+    return false;
+}
+
 _Noreturn static void work(struct job *j, struct address *list, int fd)
 {
     bool ok = true;
+    signal(SIGPIPE, SIG_IGN);
     j->forked = j->shared = true;
     j->retry = NULL;
     j->retry_opened = false;
@@ -57,8 +72,7 @@ _Noreturn static void work(struct job *j, struct address *list, int fd)
                 queue_journal(j, a);
             }
         }
-        struct str result = told_encode(j, group);
-        ok = !str_unset(result) && write_all(fd, result.p, result.len) == 0;
+        ok = tell(j, group, fd);
     }
     smtp_close_kept();
     child_end(ok ? 0 : 1);

@@ -80,6 +80,9 @@ sub send {
     return $reply;
 }
 
+# Where a message's recipients are; two remote places are delivered to at the same time.
+my @PLACES = (["local"], ["remote"], ["local", "remote"], ["remote", "far"], ["far", "local", "remote"]);
+
 # Sends at random, over and over, until SIGTERM.
 sub rage {
     my ($self, $seed) = @_;
@@ -90,7 +93,7 @@ sub rage {
         if (!$self->connect) { sleep 0.01; next }
         for (0 .. rand 4) {
             my $user = $Durable::Server::USERS[rand @Durable::Server::USERS];
-            my @rcpt  = map { "$user\@$_.test" } @{(["local"], ["remote"], ["local", "remote"])[rand 3]};
+            my @rcpt  = map { "$user\@$_.test" } @{$PLACES[rand @PLACES]};
             my $lines = (3, 30, 60, 500)[rand 4];
             last if $stop || $self->send($lines, @rcpt) eq '';
             sleep rand 0.02;

@@ -376,6 +376,10 @@ struct delivery_hooks {
      * anything else is said to the peer: writes the journal.
      */
     void (*delivered)(struct delivery *d, struct address *a);
+    /* True if other messages wait for this host: its connection is worth keeping for them. */
+    bool (*others_wait)(struct delivery *d, const struct host *h);
+    /* The message waits for these hosts (linked by next): nothing was wrong with it. */
+    void (*waits)(struct delivery *d, const struct host *hosts);
     /*
      * Sends a message of our own from <>: recipients separated by commas, a block of headers, the
      * text. False: it could not be kept, which has been logged. owner is the delivery's.
@@ -401,6 +405,9 @@ struct delivery {
     bool connection_broken; /* the conversation ended so that not even QUIT is due */
     bool keep_open;         /* another delivery may follow: the transport may keep its connection */
     bool continued;         /* over a connection that an earlier delivery made */
+    bool only_kept;         /* over no other */
+    bool passed_over;       /* set if there was none that would do */
+    bool reset_due;         /* the transaction was not ended by an answer to its data */
     bool retry_with_ip;     /* the transport's retry_include_ip_address */
     struct tls_facts *tls;  /* of the connection; NULL: in clear, or not yet encrypted */
     struct str address_file, address_pipe;

@@ -13,12 +13,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NAME_MAX_LEN = 64, KEY_MAX_LEN = 511, HASH_LEN = 32, READERS = 2048, RETRY_MS = 60000 };
+enum { NAME_MAX_LEN = 240, KEY_MAX_LEN = 511, HASH_LEN = 32, READERS = 2048, RETRY_MS = 60000 };
 
 /* Address space, not disk: the file grows as it is filled. */
 #define MAP_SIZE ((size_t)1 << 30)
@@ -227,13 +228,31 @@ static void after_fork(void)
     }
 }
 
-struct hints *hints_open(const struct config *conf, const char *name)
+static struct hints *find_open(const char *name)
 {
     after_fork();
     struct hints *h = open_hints.first;
     while (h && !str_is(h->name, name)) {
         h = h->next;
     }
+    return h;
+}
+
+bool hints_present(const struct config *conf, const char *name)
+{
+    struct hints *h = find_open(name);
+    if (h && h->env) {
+        return true;
+    }
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%.*s/db/%s.mdb",
+                     STR_ARG(core_settings(conf)->spool_directory), name);
+    return n > 0 && n < PATH_MAX && access(path, F_OK) == 0;
+}
+
+struct hints *hints_open(const struct config *conf, const char *name)
+{
+    struct hints *h = find_open(name);
     if (!h) {
         if (!*name || strlen(name) > NAME_MAX_LEN || strchr(name, '/')) {
             return NULL;

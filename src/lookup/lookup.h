@@ -99,6 +99,12 @@ void lookup_tidy(void);
  */
 struct hints *hints_open(const struct config *conf, const char *name);
 
+/*
+ * True if there is such a database; one that is open in this process costs nothing to find. For
+ * those who would only read it.
+ */
+bool hints_present(const struct config *conf, const char *name);
+
 /* Reads a record into the pool; false if there is none. Data is tainted. */
 bool hints_get(struct hints *h, struct pool *pool, struct str key, struct str *data);
 
@@ -121,7 +127,7 @@ bool hints_update(struct hints *h, struct pool *pool, struct str key,
 
 /* A hints database, for those who list and tidy it: one row beside the code that writes it. */
 struct hint_kind {
-    const char *name; /* NULL ends a table */
+    const char *name; /* NULL ends a table; "NAME-": one for each transport, whose name follows */
     /* The record as lines for an administrator, without secrets, each ending in a newline. */
     struct str (*show)(struct pool *pool, struct str key, struct str data);
     /* When the record was last written or touched; 0 for one that cannot be read. */

@@ -155,6 +155,9 @@ bool spool_commit(struct spool_writer **w, struct message *m);
 /* Forgets the message; sets *w to NULL. */
 void spool_abort(struct spool_writer **w);
 
+/* True if there is such a message, whatever its state. */
+bool spool_exists(const struct config *conf, struct str id);
+
 /* Opens and locks a message for delivery or change. */
 enum spool_open { SPOOL_OK, SPOOL_GONE, SPOOL_LOCKED, SPOOL_DAMAGED };
 enum spool_open spool_load(const struct config *conf, struct str id, struct message *m,

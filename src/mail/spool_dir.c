@@ -41,6 +41,14 @@ struct str spool_name(struct pool *pool, struct str dir, struct str id, const ch
     return STR_CAT(pool, dir, STR("/"), id, str_c(suffix));
 }
 
+bool spool_exists(const struct config *conf, struct str id)
+{
+    struct pool *pool = pool_new("spool look");
+    bool there = access(spool_name(pool, spool_dir(conf, pool, id), id, "").p, F_OK) == 0;
+    pool_free(&pool);
+    return there;
+}
+
 struct str spool_msglog_path(const struct config *conf, struct pool *pool, struct str id, bool old)
 {
     return spool_path(conf, pool, STR_CAT(pool, str_c(old ? "msglog.OLD/" : "msglog/"), id));

@@ -149,6 +149,18 @@ static bool set_queue_run(struct command *c, int n, struct str value)
     return true;
 }
 
+/* -oB, -oBn: messages a connection may take; one if no number is given. */
+static bool set_max_messages(struct command *c, int n, struct str value)
+{
+    uint64_t max = 1;
+    (void)n;
+    if (!str_empty(value) && (!str_to_u64(value, 10, &max) || max > INT32_MAX)) {
+        return false;
+    }
+    c->source.max_messages = (int)max;
+    return true;
+}
+
 /* -R[r][f[f]] text, -S[r][f[f]] text; flags only if they are all there is behind the letter. */
 static bool set_selector(struct command *c, bool sender, struct str flags, struct str text)
 {
@@ -379,7 +391,7 @@ static const struct row rows[] = {
     {"-m", ALONE, set_flag, F_METOO},
     {"-n", ALONE, set_flag, F_NAMES_ONLY},
     {"-oA", NEXT, TEXT(bi_argument)},
-    {"-oB", REST, set_nothing, 0},
+    {"-oB", REST, set_max_messages, 0},
     {"-oMa", NEXT, TEXT(submission.host_address)},
     {"-oMaa", NEXT, TEXT(submission.auth_mechanism)},
     {"-oMai", NEXT, TEXT(submission.auth_id)},
@@ -486,6 +498,9 @@ static bool option(struct command *c, char **argv, int *i)
         if (!argv[*i + 1]) {
             return abandon(row, word.p);
         }
+        value = str_c(argv[++*i]);
+    }
+    if (str_is(word, "-oB") && argv[*i + 1] && str_all_in(str_c(argv[*i + 1]), "0123456789")) {
         value = str_c(argv[++*i]);
     }
     if (str_starts(word, "-M")) {

@@ -56,17 +56,43 @@ static bool doom_record(void *closure, struct str key, struct str data)
     return true;
 }
 
+typedef void kind_handler(struct command *c, const struct config *conf,
+                          const struct hint_kind *kind);
+
+static bool on_kind(struct command *c, const struct config *conf, struct str name,
+                    const struct hint_kind *kind, kind_handler *f)
+{
+    bool meant = str_unset(name) || str_is(name, kind->name);
+    if (meant) {
+        f(c, conf, kind);
+    }
+    return meant;
+}
+
+/* One of those that there is one of for each transport, as far as they exist. */
+static bool on_transports(struct command *c, const struct config *conf, struct str name,
+                          const struct hint_kind *kind, kind_handler *f)
+{
+    bool any = false;
+    for (const struct transport *t = conf->transports; t; t = t->next) {
+        struct hint_kind own = *kind;
+        own.name = str_cstr(c->pool, STR_CAT(c->pool, str_c(kind->name), t->name));
+        if (hints_present(conf, own.name)) {
+            any |= on_kind(c, conf, name, &own, f);
+        }
+    }
+    return any;
+}
+
 /* Calls f for the kinds of the given name (unset: all); false if there is none. */
 static bool each_kind(struct command *c, const struct config *conf, struct str name,
-                      void (*f)(struct command *, const struct config *, const struct hint_kind *))
+                      kind_handler *f)
 {
     bool any = false;
     for (const struct module *const *m = conf->modules; *m; m++) {
         for (const struct hint_kind *k = (*m)->hints; k && k->name; k++) {
-            if (str_unset(name) || str_is(name, k->name)) {
-                f(c, conf, k);
-                any = true;
-            }
+            any |=
+                (str_ends(str_c(k->name), STR("-")) ? on_transports : on_kind)(c, conf, name, k, f);
         }
     }
     return any;

@@ -88,6 +88,7 @@ struct config_source {
     struct str text;      /* unset: the built-in default */
     struct strvec define; /* arguments of -D */
     struct str cwd;       /* where the program was started, for $initial_cwd */
+    int max_messages;     /* -oB: connection_max_messages of all transports; 0: not given */
     struct pool *pool;    /* of the errors */
     struct config_error *errors, **last;
     size_t error_count;

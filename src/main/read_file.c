@@ -550,6 +550,18 @@ static struct str file_names(const struct config_source *src)
     return buf_str(&b);
 }
 
+/* What -oB says overrides every transport's connection_max_messages. */
+static void limit_messages(const struct config *conf, int max)
+{
+    for (struct transport *t = max > 0 ? conf->transports : NULL; t; t = t->next) {
+        const struct option *row =
+            t->driver ? opt_find(t->driver->options, STR("connection_max_messages")) : NULL;
+        if (row && row->type == OPT_INT) {
+            *(int *)(void *)((char *)t->opts + row->offset) = max;
+        }
+    }
+}
+
 struct config *config_read(struct config_source *src)
 {
     struct reader rd;
@@ -571,6 +583,7 @@ struct config *config_read(struct config_source *src)
     } else {
         read_all(&rd);
         finish(&rd);
+        limit_messages(rd.conf, src->max_messages);
         lines_close(rd.lines);
     }
     if (src->error_count) {

@@ -47,7 +47,7 @@ static bool open_message(struct job *j, struct str id)
                 STR_ARG(error));
         return false;
     default:
-        if (!(j->flags & (DELIVER_FIRST | DELIVER_QUEUE_RUN))) {
+        if (!(j->flags & (DELIVER_FIRST | DELIVER_QUEUE_RUN | DELIVER_CONTINUED))) {
             log_msg(LOG_MAIN, j->m, "Spool file %.*s-D not found", STR_ARG(id));
         }
         return false;
@@ -127,7 +127,8 @@ static void deliver_reports_first(struct job *j)
         return;
     }
     for (size_t i = 0; i < j->bounces.n; i++) {
-        queue_deliver(j->conf, *(struct str *)j->bounces.v[i], DELIVER_FIRST | DELIVER_FOREGROUND);
+        queue_deliver(j->conf, *(struct str *)j->bounces.v[i],
+                      DELIVER_FIRST | DELIVER_FOREGROUND | DELIVER_ALONE);
     }
     j->bounces.n = 0;
 }
@@ -270,11 +271,14 @@ static enum deliver_result run(struct job *j, struct str id)
     }
     queue_settle_duplicates(j);
     if (j->flags & DELIVER_ROUTE_ONLY) {
+        for (const struct address *a = j->remote; a; a = a->next) {
+            waiting_note(j, a->transport, a->hosts);
+        }
         return first_stage(j);
     }
-    bool all = !j->deferred;
+    bool all = !j->deferred, none = (j->flags & DELIVER_CONTINUED) && !j->continued;
     settle(j);
-    return all ? DELIVERED_ALL : DELIVERED_ATTEMPTED;
+    return none ? DELIVERED_NOT_ATTEMPTED : all ? DELIVERED_ALL : DELIVERED_ATTEMPTED;
 }
 
 static enum deliver_result attempt(const struct config *conf, struct str id, unsigned flags,
@@ -294,8 +298,15 @@ static enum deliver_result attempt(const struct config *conf, struct str id, uns
     }
     lookup_tidy();
     pool_free(&pool);
+    if (!(flags & (DELIVER_CONTINUED | DELIVER_ALONE))) {
+        waiting_follow(conf, id, flags);
+        if (!(flags & DELIVER_QUEUE_RUN)) {
+            smtp_close_kept();
+        }
+    }
+    unsigned alone = flags & (DELIVER_CONTINUED | DELIVER_ALONE) ? DELIVER_ALONE : 0;
     for (size_t i = 0; i < reports.n; i++) {
-        queue_pending(conf, reports.v[i], DELIVER_FIRST);
+        queue_pending(conf, reports.v[i], DELIVER_FIRST | alone);
     }
     pool_free(&after);
     return result;
@@ -309,4 +320,9 @@ enum deliver_result queue_deliver(const struct config *conf, struct str id, unsi
 enum deliver_result queue_give_up(const struct config *conf, struct str id, struct str caller)
 {
     return attempt(conf, id, DELIVER_FORCE | DELIVER_THAW, caller);
+}
+
+enum deliver_result queue_continue(const struct config *conf, struct str id, unsigned flags)
+{
+    return attempt(conf, id, flags | DELIVER_CONTINUED, STR_NONE);
 }

@@ -52,6 +52,7 @@ struct queue_note {
     bool additional;  /* shared the delivery of another address: "->" */
     bool journalled;  /* delivered, and the journal says so */
     bool silent;      /* the administrator's own act: no line for each address */
+    bool left_alone;  /* not for the connection that was to be used: nothing is said */
     bool by_child;    /* delivered, and the process that did it has journalled it */
     size_t place;     /* among the addresses that one process delivers */
     const struct address *duplicate_of;
@@ -96,6 +97,7 @@ struct job {
     bool forked;       /* this process delivers for another, which does all the rest */
     bool shared;       /* other processes write to the journal meanwhile */
     bool retry_opened;
+    bool continued; /* something went over the connection that was to be used */
     enum whole recipients;
     struct str caller;  /* who gave the message up (-Mg) */
     bool sticky_freeze; /* frozen in this attempt */
@@ -156,6 +158,27 @@ enum deliver_result queue_give_up(const struct config *conf, struct str id, stru
 
 /* Hands a report that has been written to the pool; without one delivers it here. */
 void queue_pending(const struct config *conf, struct str id, unsigned flags);
+
+/* ---- waiting.c: messages that wait for a host ---- */
+
+/* Notes that the message waits for the hosts, where the transport's connections take several. */
+void waiting_note(struct job *j, const struct transport *t, const struct host *hosts);
+
+/* The hooks: whether other messages wait for a host; the message waits for the hosts. */
+bool waiting_others(struct delivery *d, const struct host *host);
+void waiting_noted(struct delivery *d, const struct host *hosts);
+
+/*
+ * Delivers, over the connection that the delivery of message `id` has left open, the messages that
+ * wait for its host, one after the other. flags are that delivery's.
+ */
+void waiting_follow(const struct config *conf, struct str id, unsigned flags);
+
+/*
+ * Delivers what of a message may go over the kept connection; all else is left as it is. Says
+ * nothing, and returns DELIVERED_NOT_ATTEMPTED, if nothing may.
+ */
+enum deliver_result queue_continue(const struct config *conf, struct str id, unsigned flags);
 
 /* ---- local.c, remote.c ---- */
 
@@ -300,7 +323,11 @@ int64_t retry_ultimate(const struct retry_rule *rule);
 /* A record as text for the database, and back; false if it is not one. */
 struct str retry_encode(struct pool *pool, const struct retry_record *r);
 bool retry_decode(struct str text, struct retry_record *r);
-extern const struct hint_kind retry_hints[];
+
+/* A record for struct hint_kind: as exim_dumpdb shows it, and when it was written. */
+struct str retry_show_hint(struct pool *pool, struct str key, struct str data);
+int64_t retry_last_hint(struct str data);
+extern const struct hint_kind queue_hints[];
 
 /* ---- retry state (retry.c) ---- */
 

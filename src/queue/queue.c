@@ -146,6 +146,6 @@ const struct module queue_module = {
     .settings_size = sizeof(struct queue_settings),
     .options = options,
     .variables = variables,
-    .hints = retry_hints,
+    .hints = queue_hints,
     .finish = finish,
 };

@@ -24,6 +24,8 @@ enum deliver_flags {
     DELIVER_LOCAL_ONLY = 32,
     DELIVER_ROUTE_ONLY = 64,
     DELIVER_NOT = 128 /* -N: no transport is run, from now on */,
+    DELIVER_CONTINUED = 256 /* only what the kept connection will take */,
+    DELIVER_ALONE = 512 /* a report made meanwhile: what waits does not follow it */,
     DELIVER_FOREGROUND = 1024 /* -odi: reports are delivered before the message is completed */
 };
 

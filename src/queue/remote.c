@@ -20,6 +20,8 @@ static const struct delivery_hooks hooks = {
     .host_check = retry_host_check,
     .host_failed = retry_host_failed,
     .host_worked = retry_host_worked,
+    .others_wait = waiting_others,
+    .waits = waiting_noted,
     .delivered = delivered,
     .submit = report_submit,
 };
@@ -218,6 +220,10 @@ void remote_finish(struct job *j, struct address *group)
     bool first = true;
     for (struct address *a = group, *next; a; a = next) {
         next = a->next;
+        if (queue_note(j, a)->left_alone) {
+            queue_put(&j->deferred, a);
+            continue;
+        }
         if (a->outcome == ADDR_OK) {
             queue_journal(j, a);
             queue_note(j, a)->additional = !first;
@@ -254,6 +260,7 @@ void remote_deliver(struct job *j, struct address *group, bool more)
     failures->pool = j->pool;
     j->group = failures;
     d.keep_open = more || (!j->forked && (j->flags & DELIVER_QUEUE_RUN) != 0);
+    d.only_kept = (j->flags & DELIVER_CONTINUED) != 0;
     bool ready = queue_return_path(j, group, &d.return_path);
     for (struct address *a = group; a; a = a->next) {
         a->tried = start;
@@ -275,6 +282,11 @@ void remote_deliver(struct job *j, struct address *group, bool more)
         j->x.addr = NULL;
     }
     complete_facts(j, &d, group);
+    for (struct address *a = group; a && d.only_kept; a = a->next) {
+        bool untouched = d.passed_over && a->outcome == ADDR_DEFER && !a->host_used;
+        queue_note(j, a)->left_alone = untouched;
+        j->continued |= !untouched;
+    }
 }
 
 /* All of a list that goes to the same hosts, one transaction after the other. */
@@ -294,7 +306,8 @@ static void deliver_here(struct job *j, struct address *list)
 static void deliver_ready(struct job *j)
 {
     struct parallel *p = NULL;
-    int limit = j->m->dont_deliver ? 1 : j->set->remote_max_parallel, total = 0;
+    bool alone = j->m->dont_deliver || (j->flags & DELIVER_CONTINUED) != 0;
+    int limit = alone ? 1 : j->set->remote_max_parallel, total = 0;
     for (const struct address *a = j->remote; a; a = a->next) {
         total++;
     }
@@ -330,9 +343,38 @@ static bool held_back(struct job *j, struct address *a)
     } else {
         return false;
     }
+    if (!run) {
+        waiting_note(j, a->transport, a->hosts);
+    }
     a->outcome = ADDR_DEFER;
     a->no_retry = true;
     queue_finish(j, a, STAGE_TRANSPORT);
+    return true;
+}
+
+/* True if an address may go over the kept connection, as far as its transport and hosts tell. */
+static bool may_continue(const struct address *a)
+{
+    struct smtp_kept to;
+    const struct host *h = a->hosts;
+    if (!smtp_kept(&to) || !str_eq(a->transport->name, to.transport)) {
+        return false;
+    }
+    while (h && !str_eqi(h->name, to.host)) {
+        h = h->next;
+    }
+    return h || !a->hosts;
+}
+
+/* Of a message that may use the kept connection alone: the rest waits, without a word. */
+static bool left_alone(struct job *j, struct address *a)
+{
+    if (!(j->flags & DELIVER_CONTINUED) || may_continue(a)) {
+        return false;
+    }
+    a->outcome = ADDR_DEFER;
+    a->no_retry = true;
+    queue_put(&j->deferred, a);
     return true;
 }
 
@@ -368,6 +410,9 @@ void queue_deliver_remote(struct job *j)
     for (struct address *a = j->remote, *next; a; a = next) {
         next = a->next;
         a->next = NULL;
+        if (left_alone(j, a)) {
+            continue;
+        }
         if (!queue_size_allowed(j, a)) {
             queue_finish(j, a, STAGE_TRANSPORT);
         } else if (!held_back(j, a)) {
@@ -381,8 +426,5 @@ void queue_deliver_remote(struct job *j)
         deliver_ready(j);
         j->remote = j->fallback;
         j->fallback = NULL;
-    }
-    if (!(j->flags & DELIVER_QUEUE_RUN)) {
-        smtp_close_kept();
     }
 }

@@ -39,7 +39,7 @@ bool retry_message_too_old(struct job *j, const struct retry_record *r, struct s
 /* True if queue runs respect retry times for addresses: forced and first attempts do not. */
 static bool times_count(const struct job *j)
 {
-    return (j->flags & DELIVER_QUEUE_RUN) && !(j->flags & DELIVER_FORCE);
+    return (j->flags & (DELIVER_QUEUE_RUN | DELIVER_CONTINUED)) && !(j->flags & DELIVER_FORCE);
 }
 
 struct retry_change *retry_note(struct job *j, const struct retry_change *c)

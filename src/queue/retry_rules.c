@@ -377,7 +377,7 @@ static struct str show_time(struct pool *pool, int64_t when)
 }
 
 /* Two lines, as exim_dumpdb writes them. */
-static struct str show_hint(struct pool *pool, struct str key, struct str data)
+struct str retry_show_hint(struct pool *pool, struct str key, struct str data)
 {
     struct retry_record r;
     if (!retry_decode(data, &r)) {
@@ -389,10 +389,8 @@ static struct str show_hint(struct pool *pool, struct str key, struct str data)
                    r.expired ? " *" : "");
 }
 
-static int64_t last_hint(struct str data)
+int64_t retry_last_hint(struct str data)
 {
     struct retry_record r;
     return retry_decode(data, &r) ? r.last : 0;
 }
-
-const struct hint_kind retry_hints[] = {{"retry", show_hint, last_hint}, {0}};

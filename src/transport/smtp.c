@@ -55,6 +55,7 @@ static void forget_tries(struct delivery *d)
             a->basic_errno = a->more_errno = 0;
             a->message = STR_NONE;
             a->host_used = NULL;
+            a->continued = false;
         }
     }
 }
@@ -298,6 +299,10 @@ static enum smtp_try one_host(struct ectx *x, struct delivery *d, const struct s
     struct str interface;
     d->host = h;
     d->host_port = h->port != PORT_NONE ? h->port : port;
+    if (smtp_is_elsewhere(d)) {
+        d->passed_over = true;
+        return TRY_NEXT_HOST;
+    }
     t->total++;
     if (d->hooks && d->hooks->host_check && !d->hooks->host_check(d, h) &&
         !(t->past_cutoff && h->status == HOST_UNUSABLE_EXPIRED)) {
@@ -333,7 +338,7 @@ static void none_tried(struct ectx *x, struct delivery *d, const struct smtp_opt
     struct str who =
         !one_domain ? STR("") : STR_CAT(x->pool, STR(" for '"), d->addrs->domain, STR("'"));
     (void)o;
-    if (t->expired && !t->waiting) {
+    if (t->expired && !t->waiting && !d->passed_over) {
         smtp_end_pending(d, ADDR_FAIL, ERRNO_HRETRY, 0,
                          str_fmt(x->pool, "all hosts%.*s have been failing for a long time %s",
                                  STR_ARG(who),
@@ -352,14 +357,25 @@ static void none_tried(struct ectx *x, struct delivery *d, const struct smtp_opt
     }
 }
 
+static const struct address *first_pending(const struct delivery *d)
+{
+    const struct address *a = d->addrs;
+    while (a && a->outcome != ADDR_PENDING) {
+        a = a->next;
+    }
+    return a;
+}
+
 static bool any_pending(const struct delivery *d)
 {
-    for (const struct address *a = d->addrs; a; a = a->next) {
-        if (a->outcome == ADDR_PENDING) {
-            return true;
-        }
-    }
-    return false;
+    return first_pending(d) != NULL;
+}
+
+/* The server did not want this message now; another may go to it. */
+static bool is_about_message(const struct address *a)
+{
+    return (a->basic_errno == ERRNO_MAIL4XX || a->basic_errno == ERRNO_DATA4XX) &&
+           a->more_errno != ERRNO_SMTP_CODE(421);
 }
 
 /* Pending addresses keep the reason that the last host left with them. */
@@ -380,7 +396,9 @@ static void try_each(struct ectx *x, struct delivery *d, const struct smtp_optio
         if (t->tried >= o->hosts_max_try || t->total >= o->hosts_max_try_hardlimit) {
             break;
         }
-        forget_tries(d);
+        if (!d->only_kept) { /* else what the one host said counts */
+            forget_tries(d);
+        }
         if (!resolve(x, d, o, h)) {
             t->unresolved = true;
             for (struct address *a = d->addrs; a && h->next; a = a->next) {
@@ -403,14 +421,19 @@ static void try_hosts(struct ectx *x, struct delivery *d, const struct smtp_opti
         t = (struct tries){.past_cutoff = true};
         try_each(x, d, o, hosts, port, &t);
     }
-    if (!any_pending(d)) {
+    const struct address *pending = first_pending(d);
+    if (!pending) {
         return;
     }
+    bool host_to_blame = !is_about_message(pending);
     bool all_expired = t.tried && t.total > 0 && t.expired == t.total;
     if ((t.tried == 0 && !t.unresolved) || all_expired) {
         none_tried(x, d, o, &t);
     } else {
         defer_pending(d);
+    }
+    if (host_to_blame && pending->outcome == ADDR_DEFER && d->hooks && d->hooks->waits) {
+        d->hooks->waits(d, hosts);
     }
 }
 

@@ -44,6 +44,9 @@ enum smtp_try {
 enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o,
                             int port, struct str interface);
 
+/* True if the delivery may use the kept connection alone, and that is not one to d->host. */
+bool smtp_is_elsewhere(const struct delivery *d);
+
 /* The transaction on an open session (also of LMTP over a socket or a command, see lmtp.c). */
 enum smtp_try smtp_transaction(struct ectx *x, struct delivery *d, const struct smtp_options *o,
                                struct smtp_client *c);

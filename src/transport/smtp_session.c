@@ -53,6 +53,7 @@ static void note_reason(struct delivery *d, int basic_errno, int more_errno, str
             a->basic_errno = basic_errno;
             a->more_errno = more_errno;
             a->message = message;
+            a->continued = d->continued;
             a->host_used = d->host;
             a->host_used_port = d->host_port;
         }
@@ -68,10 +69,22 @@ static struct address *first_pending(const struct delivery *d)
     return a;
 }
 
+/*
+ * True if the server had hung up on an idle connection, or takes no more messages over it (421):
+ * nothing was decided, and a fresh one may do.
+ */
+static bool was_stale(const struct delivery *d, enum smtp_try result)
+{
+    const struct address *a = first_pending(d);
+    return d->continued && result == TRY_NEXT_HOST && a &&
+           (a->basic_errno == ERRNO_SMTPCLOSED || a->basic_errno == EIO ||
+            (a->basic_errno == ERRNO_MAIL4XX && a->more_errno == ERRNO_SMTP_CODE(421)));
+}
+
 static void report_failure(struct transaction *t, bool of_message)
 {
     struct address *a = first_pending(t->d);
-    if (!a || t->d->transport->local) {
+    if (!a || t->d->transport->local || was_stale(t->d, t->result)) {
         return;
     }
     smtp_log_host(t->x, t->d, a);
@@ -88,6 +101,7 @@ static void end_address(struct transaction *t, struct address *a, enum outcome o
     a->more_errno = more_errno;
     a->message = message;
     a->pass_message = true;
+    a->continued = t->d->continued;
     a->host_used = t->d->host;
     a->host_used_port = t->d->host_port;
 }
@@ -124,8 +138,8 @@ static void refuse_all(struct transaction *t, enum smtp_status st, const struct 
     t->broken |= st != SMTP_TEMP || r->code == 421;
     note_reason(t->d, errno_of(st, fourxx), ERRNO_SMTP_CODE(r->code), text);
     bool of_message = st == SMTP_TEMP || fourxx == ERRNO_DATA4XX;
-    report_failure(t, of_message && r->code != 421);
     t->result = fourxx == ERRNO_DATA4XX ? TRY_STOP : TRY_NEXT_HOST;
+    report_failure(t, of_message && r->code != 421);
 }
 
 static struct str dsn_mail(struct transaction *t)
@@ -383,7 +397,6 @@ static void accept_address(struct transaction *t, struct address *a, const struc
     a->confirmation = r->text;
     a->pipelining_used = t->pipelined;
     a->chunking_used = t->chunking;
-    a->continued = t->d->continued;
     if (t->d->hooks && t->d->hooks->delivered) {
         t->d->hooks->delivered(t->d, a);
     }
@@ -418,6 +431,7 @@ static void lmtp_replies(struct transaction *t)
 static void end_of_data(struct transaction *t)
 {
     struct smtp_reply r;
+    t->d->reset_due = false;
     if (t->o->lmtp) {
         lmtp_replies(t);
         return;
@@ -447,6 +461,7 @@ enum smtp_try smtp_transaction(struct ectx *x, struct delivery *d, const struct 
                             .chunking = (exts & EXT_CHUNKING) != 0,
                             .result = TRY_DONE};
     bool data_sent;
+    d->reset_due = true;
     buf_init(&t.chunk, x->pool, CHUNK_MAX);
     if (envelope(&t, &data_sent) && begin_data(&t, data_sent) && send_message(&t)) {
         end_of_data(&t);
@@ -541,7 +556,8 @@ static enum smtp_try plan_failed(struct ectx *x, struct delivery *d, enum outcom
 static struct {
     struct pool *pool;
     struct smtp_client *c;
-    struct str key;
+    const struct host *host;
+    struct str key, transport;
     int messages;
 } kept;
 
@@ -558,6 +574,14 @@ void smtp_close_kept(void)
 {
     smtp_client_close(&kept.c, true);
     pool_free(&kept.pool);
+}
+
+bool smtp_kept(struct smtp_kept *to)
+{
+    if (kept.c) {
+        *to = (struct smtp_kept){kept.transport, kept.host->name, kept.host->address};
+    }
+    return kept.c != NULL;
 }
 
 static struct str connection_key(struct pool *pool, const struct delivery *d, int port,
@@ -579,6 +603,8 @@ static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const stru
     *h = *d->host;
     h->name = str_dup(kept.pool, h->name);
     h->address = str_dup(kept.pool, h->address);
+    kept.host = h;
+    kept.transport = d->transport->name;
     struct smtp_client_opts co = {
         .conf = x->conf,
         .host = h,
@@ -607,6 +633,30 @@ static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const stru
     return st;
 }
 
+/* True if the connection may be used for a further transaction, and there is one. */
+static bool goes_on(struct ectx *x, const struct delivery *d, const struct smtp_options *o)
+{
+    int max = o->connection_max_messages;
+    if (d->connection_broken || (max > 0 && kept.messages >= max)) {
+        return false;
+    }
+    if (d->tls &&
+        (host_in(x, &o->hosts_nopass_tls, d->host) || host_in(x, &o->hosts_noproxy_tls, d->host))) {
+        return false;
+    }
+    const struct delivery_hooks *hooks = d->hooks;
+    return d->keep_open ||
+           (hooks && hooks->others_wait && hooks->others_wait((struct delivery *)d, d->host));
+}
+
+/* Ends a transaction that has not come to its end (RFC 5321 4.1.1.5); false: no connection left. */
+static bool reset(const struct smtp_options *o)
+{
+    struct smtp_reply r;
+    smtp_client_cmd(kept.c, "RSET");
+    return smtp_client_reply(kept.c, o->command_timeout, &r) == SMTP_OK;
+}
+
 /* One transaction over the kept connection; keeps it on if more may follow. */
 static enum smtp_try use_kept(struct ectx *x, struct delivery *d, const struct smtp_options *o)
 {
@@ -619,24 +669,20 @@ static enum smtp_try use_kept(struct ectx *x, struct delivery *d, const struct s
         a->message = str_dup(x->pool, a->message);
         a->confirmation = str_dup(x->pool, a->confirmation);
     }
-    bool more = o->connection_max_messages <= 0 || kept.messages < o->connection_max_messages;
-    more &= !d->tls || !(host_in(x, &o->hosts_nopass_tls, d->host) ||
-                         host_in(x, &o->hosts_noproxy_tls, d->host));
     if (d->connection_broken) {
         smtp_client_close(&kept.c, false);
     }
-    if (d->connection_broken || !d->keep_open || !more) {
+    if (!goes_on(x, d, o) || (d->reset_due && !reset(o))) {
         smtp_close_kept();
     }
     return result;
 }
 
-/* True if the server had hung up on an idle connection: nothing was decided, a fresh one may do. */
-static bool was_stale(const struct delivery *d, enum smtp_try result)
+bool smtp_is_elsewhere(const struct delivery *d)
 {
-    const struct address *a = first_pending(d);
-    return result == TRY_NEXT_HOST && d->connection_broken && a &&
-           (a->basic_errno == ERRNO_SMTPCLOSED || a->basic_errno == EIO);
+    return d->only_kept && (!kept.c || !str_eq(kept.transport, d->transport->name) ||
+                            !str_eqi(kept.host->name, d->host->name) ||
+                            !str_eq(kept.host->address, d->host->address));
 }
 
 enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o,
@@ -644,6 +690,7 @@ enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smt
 {
     struct smtp_reply r;
     struct str error, helo;
+    d->continued = false;
     if (!expand_option(x, &o->helo_data, &helo) || str_empty(helo)) {
         smtp_end_pending(d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
                          str_fmt(x->pool, "failed to expand helo_data: %.*s", STR_ARG(x->error)));
@@ -664,6 +711,9 @@ enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smt
             return result;
         }
         d->continued = d->connection_broken = false;
+    } else if (d->only_kept) {
+        d->passed_over = true;
+        return TRY_NEXT_HOST;
     }
     smtp_close_kept();
     enum smtp_status st = open_kept(x, d, o, interface, helo, &plan, &r, &error);

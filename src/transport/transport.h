@@ -51,6 +51,12 @@ bool transport_write_message(struct ectx *x, struct delivery *d, struct transpor
 /* Ends a connection that the smtp transport kept for a next delivery; nothing if there is none. */
 void smtp_close_kept(void);
 
+/* Where that connection goes; false if there is none. Valid until it is closed. */
+struct smtp_kept {
+    struct str transport, host, address;
+};
+bool smtp_kept(struct smtp_kept *to);
+
 /* ---- TLS of the smtp transport, in deliveries and callouts ---- */
 
 struct smtp_options;

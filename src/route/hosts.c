@@ -234,17 +234,19 @@ enum route_result route_find_hosts(struct route_job *job, const struct host_sear
                                    struct address *a)
 {
     struct ectx *x = job->x;
+    bool self_send = false; /* the first is this host, which is wanted: so are others that are */
     for (struct host **at = &a->hosts; *at;) {
         struct host *h = *at, *after = h->next;
         struct str name = is_mx_name(h->name) ? str_sub(h->name, 0, h->name.len - 3u) : h->name;
         bool mx = is_mx_name(h->name);
         enum host_find result = find_one(job, s, a, at);
-        if (result == HF_FOUND_LOCAL) {
+        if (result == HF_FOUND_LOCAL && !self_send) {
             if (at == &a->hosts) {
                 enum route_result answer = route_self(job, s->router, a, mx);
                 if (answer != ROUTE_OK) {
                     return answer;
                 }
+                self_send = true;
             } else {
                 *at = NULL; /* this host: neither it nor what is behind it is tried */
                 break;
@@ -256,7 +258,7 @@ enum route_result route_find_hosts(struct route_job *job, const struct host_sear
                                       STR_ARG(name));
             return s->router->pass_on_timeout ? (a->message = text, ROUTE_PASS)
                                               : route_defer(a, ERRNO_DNSDEFER, text);
-        } else if (result != HF_FOUND) {
+        } else if (result != HF_FOUND && result != HF_FOUND_LOCAL) {
             if (s->find_failed == HOST_IGNORE) {
                 *at = after;
                 continue;

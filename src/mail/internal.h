@@ -30,10 +30,11 @@ struct spool_file {
 
 enum {
     SPOOL_SMALL = 65536, /* files up to this size are read and written in one go */
-    SPOOL_SLOT = 16384,  /* size of a file that is used again; no other file has it */
-    SPOOL_MARK = 80,     /* bytes of the line that makes a file a message */
-    SPOOL_DIRS = 32,     /* folders that processes spread over */
-    SPOOL_ID = 24,       /* room for a message id and its end */
+    SPOOL_SLOT =
+        16384,       /* files up to this size are used again; those of long messages are larger */
+    SPOOL_MARK = 80, /* bytes of the line that makes a file a message */
+    SPOOL_DIRS = 32, /* folders that processes spread over */
+    SPOOL_ID = 24,   /* room for a message id and its end */
     SPOOL_STALE_SECONDS = 300,
     SPOOL_META_MAX = 64 * 1024 * 1024
 };
@@ -58,9 +59,9 @@ bool spool_mark_read(struct str text, struct spool_mark *mark);
 uint64_t spool_mark_sum(struct str text, struct str body, struct str meta);
 
 /*
- * Reads a file of SPOOL_SLOT bytes. SLOT_GOOD: it holds the message mark->id. SLOT_TORN: a part of
- * one. SLOT_NONE: none; -1 with errno if it cannot be read. `room` has SPOOL_SLOT bytes, which the
- * views point into.
+ * Reads a file of at most SPOOL_SLOT bytes. SLOT_GOOD: it holds the message mark->id. SLOT_TORN: a
+ * part of one. SLOT_NONE: none; -1 with errno if it cannot be read. `room` has SPOOL_SLOT bytes,
+ * which the views point into.
  */
 enum spool_slot { SLOT_ERROR = -1, SLOT_GOOD, SLOT_TORN, SLOT_NONE };
 enum spool_slot spool_slot_read(int fd, char *room, struct spool_mark *mark, struct str *meta);

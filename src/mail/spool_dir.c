@@ -127,20 +127,24 @@ bool spool_is_old(time_t t)
     return t < time(NULL) - SPOOL_STALE_SECONDS;
 }
 
+/* A message in the format before this one: damaged to us, but not left over. */
+static bool is_other_format(int fd, const struct stat *st)
+{
+    char text[8];
+    return st->st_size >= 40 && pread(fd, text, sizeof text, st->st_size - 40) == sizeof text &&
+           memcmp(text, "minim-1 ", sizeof text) == 0;
+}
+
 enum spool_arrival spool_arrival(int fd, const struct stat *st, struct str id)
 {
     char text[SPOOL_MARK];
     struct spool_mark mark;
-    off_t at = st->st_size == SPOOL_SLOT ? 0 : st->st_size - SPOOL_MARK;
-    if (at >= 0 && pread(fd, text, SPOOL_MARK, at) == SPOOL_MARK) {
-        /* the end of a file of the format before this one: damaged to us, but a message */
-        bool other_format = at && memcmp(text + SPOOL_MARK - 40, "minim-1 ", 8) == 0;
-        if (other_format ||
-            (spool_mark_read(str_n(text, SPOOL_MARK), &mark) && str_eq(mark.id, id))) {
-            return ARRIVED;
-        }
+    off_t at = st->st_size <= SPOOL_SLOT ? 0 : st->st_size - SPOOL_MARK;
+    if (pread(fd, text, SPOOL_MARK, at) == SPOOL_MARK &&
+        spool_mark_read(str_n(text, SPOOL_MARK), &mark) && str_eq(mark.id, id)) {
+        return ARRIVED;
     }
-    return spool_is_old(st->st_mtime) ? LEFT_OVER : ARRIVING;
+    return is_other_format(fd, st) ? ARRIVED : spool_is_old(st->st_mtime) ? LEFT_OVER : ARRIVING;
 }
 
 /*
@@ -172,7 +176,7 @@ void spool_settle(const struct config *conf, int fd, struct str id, const char *
     struct str path = spool_name(pool, spool_dir(conf, pool, id), id, suffix);
     struct stat st;
     bool known = fstat(fd, &st) == 0;
-    bool again = known && st.st_size == SPOOL_SLOT && give_name_back(conf, pool, fd, path, id);
+    bool again = known && st.st_size <= SPOOL_SLOT && give_name_back(conf, pool, fd, path, id);
     if (known && !again && (*suffix || spool_arrival(fd, &st, id) == LEFT_OVER)) {
         unlink(path.p);
     }

@@ -1,8 +1,8 @@
 /*
  * What a spool file holds (internal.h).
  *
- * A short message lies in a file of SPOOL_SLOT bytes, which is written over by others later; what
- * comes after its end is of no account. A file of any other size was made for its message alone.
+ * A short message lies in a file of at most SPOOL_SLOT bytes, which is written over by others later;
+ * what comes after its end is of no account. A larger file was made for its message alone.
  *
  *     short    mark, body, records          long     body, records, mark
  *     body     as received, LF line ends
@@ -429,25 +429,22 @@ bool spool_mark_read(struct str text, struct spool_mark *mark)
 
 enum spool_slot spool_slot_read(int fd, char *room, struct spool_mark *mark, struct str *meta)
 {
-    ssize_t n = pread(fd, room, SPOOL_SLOT / 2, 0), more = 0;
-    errno = n < 0 ? errno : n < SPOOL_SLOT / 2 ? EIO : 0;
-    if (errno) {
-        return SLOT_ERROR;
-    }
+    const ssize_t first = SPOOL_SLOT / 2;
+    ssize_t n = pread(fd, room, (size_t)first, 0);
     struct str text = str_n(room, SPOOL_MARK);
-    if (!spool_mark_read(text, mark)) {
-        return SLOT_NONE;
-    }
-    if (mark->body_len + mark->meta_len > SPOOL_SLOT - SPOOL_MARK) {
-        return SLOT_TORN;
+    if (n < SPOOL_MARK || !spool_mark_read(text, mark)) {
+        return n < 0 ? SLOT_ERROR : SLOT_NONE;
     }
     int64_t size = SPOOL_MARK + mark->body_len + mark->meta_len;
-    if (size > n) {
-        more = pread(fd, room + n, (size_t)(SPOOL_SLOT - n), n);
-        errno = more < 0 ? errno : size > n + more ? EIO : 0;
-        if (errno) {
+    if (mark->body_len <= SPOOL_SLOT && n == first && size > n) {
+        ssize_t more = pread(fd, room + n, (size_t)(SPOOL_SLOT - n), n);
+        if (more < 0) {
             return SLOT_ERROR;
         }
+        n += more;
+    }
+    if (mark->body_len > SPOOL_SLOT || size > n) {
+        return SLOT_TORN;
     }
     struct str body = str_n(room + SPOOL_MARK, (size_t)mark->body_len);
     *meta = str_n(room + SPOOL_MARK + mark->body_len, (size_t)mark->meta_len);

@@ -98,7 +98,7 @@ static bool read_short(struct spool_file *f, struct message *m, struct str *meta
     if (spool_slot_read(f->fd, room, &mark, meta) != SLOT_GOOD || !str_eq(mark.id, f->id)) {
         return false;
     }
-    f->small = str_n(room, SPOOL_SLOT);
+    f->small = str_n(room, (size_t)(SPOOL_MARK + mark.body_len + mark.meta_len));
     f->body_at = SPOOL_MARK;
     f->body_len = mark.body_len;
     return true;
@@ -115,9 +115,6 @@ static bool read_long(struct spool_file *f, struct message *m, int64_t size, str
         return false;
     }
     errno = 0;
-    if (want < SPOOL_MARK) {
-        return false;
-    }
     tail[want] = '\0';
     struct str text = str_n(tail + want - SPOOL_MARK, SPOOL_MARK);
     if (!spool_mark_read(text, &mark) || !str_eq(mark.id, f->id) ||
@@ -144,7 +141,7 @@ static bool read_long(struct spool_file *f, struct message *m, int64_t size, str
 static bool read_parts(struct spool_file *f, struct message *m, int64_t size, struct str *meta)
 {
     errno = 0;
-    return size == SPOOL_SLOT ? read_short(f, m, meta) : read_long(f, m, size, meta);
+    return size <= SPOOL_SLOT ? read_short(f, m, meta) : read_long(f, m, size, meta);
 }
 
 static void read_journal(struct spool_file *f, struct message *m)
@@ -165,7 +162,7 @@ static enum spool_open judge_unreadable(struct spool_file *f, const struct stat 
 {
     int e = errno;
     enum spool_arrival arrival = e ? ARRIVED : spool_arrival(f->fd, st, f->id);
-    bool moving = !e && st->st_size == SPOOL_SLOT && !spool_is_old(st->st_mtime);
+    bool moving = !e && st->st_size <= SPOOL_SLOT && !spool_is_old(st->st_mtime);
     *error =
         e ? str_fmt(pool, "%s", strerror(e)) : str_fmt(pool, "size=%lld", (long long)st->st_size);
     if (arrival == LEFT_OVER && locked) {

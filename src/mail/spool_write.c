@@ -51,7 +51,7 @@ static bool create_file(struct spool_writer *w)
     return w->fd >= 0;
 }
 
-/* Creates the file of a long message. At no time has it the size of a short one's. */
+/* Creates the file of a long message. At no time is it as short as that of a short one. */
 static bool create_long(struct spool_writer *w)
 {
     return create_file(w) && flock(w->fd, LOCK_EX) == 0 && ftruncate(w->fd, SPOOL_SLOT + 1) == 0;
@@ -133,24 +133,24 @@ static bool take_free(struct spool_writer *w, struct str id)
     return false;
 }
 
-/* A new file is written to its full size, one that is used again to the end of the page. */
+/*
+ * The file is written to the end of a page: one that is used again has so many blocks for sure. If
+ * it has too few, this is as with a new one: it grows.
+ */
 static bool write_short(struct spool_writer *w, struct str id, struct str meta)
 {
-    static const char zeros[SPOOL_SLOT];
     enum { PAGE = 4096 };
+    static const char zeros[PAGE];
     char mark[SPOOL_MARK + 1];
-    size_t size = SPOOL_MARK + w->used + meta.len, end = (size + PAGE - 1) / PAGE * PAGE;
+    size_t over = (SPOOL_MARK + w->used + meta.len) % PAGE;
     spool_mark_text(mark, id, str_n(w->chunk, w->used), (int64_t)w->used, meta);
-    if (!take_free(w, id)) {
-        if (!create_file(w)) {
-            return false;
-        }
-        end = SPOOL_SLOT;
+    if (!take_free(w, id) && !create_file(w)) {
+        return false;
     }
     struct iovec v[4] = {{mark, SPOOL_MARK},
                          {w->chunk, w->used},
                          {(void *)(uintptr_t)meta.p, meta.len},
-                         {(void *)(uintptr_t)zeros, end - size}};
+                         {(void *)(uintptr_t)zeros, over ? PAGE - over : 0}};
     return writev_all(w->fd, v, 4) == 0;
 }
 

@@ -12,7 +12,7 @@ static void read_slot(struct pool *pool, const char *p, size_t n)
     struct spool_mark mark;
     struct str meta;
     char *room = pool_alloc(pool, SPOOL_SLOT);
-    if (fd >= 0 && ftruncate(fd, SPOOL_SLOT) == 0 && pwrite(fd, p, n, 0) == (ssize_t)n &&
+    if (fd >= 0 && pwrite(fd, p, n, 0) == (ssize_t)n &&
         spool_slot_read(fd, room, &mark, &meta) == SLOT_GOOD) {
         struct message m = {0};
         spool_decode(pool, meta, &m);

@@ -2,7 +2,7 @@
  * load - the SMTP client that puts the load on every MTA alike.
  *
  *   load [-c SESSIONS] [-t SECONDS | -m CONNECTIONS] [-n MESSAGES] [-l SIZE]
- *        [-u USERS] [-r RELAYS] [-s | -h | -b] HOST PORT
+ *        [-u USERS] [-r RELAYS] [-s | -h | -b] [-e | -k] [-v 1.2 | 1.3] HOST PORT
  *
  * SESSIONS processes (default 1) make connections one after another, each with
  * MESSAGES messages (1) of SIZE bytes (4096), until SECONDS are over or
@@ -13,9 +13,14 @@
  *
  * With -s each connection begins with STARTTLS. With -h it ends after that, with
  * -b it is nothing but a TLS handshake: what is counted are handshakes then.
- * Sessions are not resumed, certificates not verified.
+ * Sessions are not resumed, certificates not verified. With -e a handshake is
+ * followed by EHLO and its reply (with -b: by the server's end), by when the
+ * tickets of TLS 1.3 have come. -k does so too, and each process resumes the
+ * newest session that it was given. -v allows one version of TLS only.
  *
- * Prints one line: accepted N seconds S p50 MS p99 MS refused N reconnects N.
+ * Prints one line: accepted N seconds S p50 MS p99 MS refused N reconnects N
+ * resumed N given N cpu MS. `resumed` counts handshakes that were, `given` the
+ * sessions that can be resumed; `cpu` is the processor time of all processes.
  * `accepted` counts the messages that got 250; p50 and p99 are of the time a
  * connection took; `reconnects` counts connections without a greeting in 1.5 s,
  * lost to a full accept queue and made again. A reply that is not wanted ends
@@ -32,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,7 +50,8 @@ struct plan {
     int sessions, messages, size, users, relays;
     long connections;
     double seconds;
-    bool starttls, handshakes, bare;
+    bool starttls, handshakes, bare, ehlo, resume;
+    int version; /* of TLS, 0: any */
     struct sockaddr_in to;
 };
 
@@ -56,8 +63,14 @@ struct line {
 
 /* Counted by all processes together, in shared memory. */
 struct counts {
-    long accepted, refused, reconnects, started, samples;
+    long accepted, refused, reconnects, started, samples, resumed, given;
     double ms[MAX_SAMPLES];
+};
+
+/* What a process has for its next handshake; the application data of its SSL_CTX. */
+struct kept {
+    struct counts *counts;
+    SSL_SESSION *session;
 };
 
 static double now(void)
@@ -110,10 +123,50 @@ static bool command(struct line *l, const char *text, int want)
     return put(l, text, strlen(text)) && reply(l, REPLY_MS) == want;
 }
 
-static bool encrypt(struct line *l, SSL_CTX *ctx)
+static int keep_session(SSL *tls, SSL_SESSION *session)
 {
+    struct kept *kept = SSL_CTX_get_app_data(SSL_get_SSL_CTX(tls));
+    SSL_SESSION_free(kept->session);
+    kept->session = session;
+    __sync_fetch_and_add(&kept->counts->given, 1);
+    return 1;
+}
+
+static SSL_CTX *client_context(const struct plan *plan, struct kept *kept)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_min_proto_version(ctx, plan->version);
+    SSL_CTX_set_max_proto_version(ctx, plan->version);
+    SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_app_data(ctx, kept);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, keep_session);
+    return ctx;
+}
+
+static bool encrypt(struct line *l, const struct plan *plan, SSL_CTX *ctx)
+{
+    struct kept *kept = SSL_CTX_get_app_data(ctx);
     l->tls = SSL_new(ctx);
-    return l->tls && SSL_set_fd(l->tls, l->fd) == 1 && SSL_connect(l->tls) == 1;
+    if (l->tls && plan->resume && kept->session) {
+        /* a copy: one that was used serves only once, and not every server gives another */
+        SSL_SESSION *copy = SSL_SESSION_dup(kept->session);
+        SSL_set_session(l->tls, copy);
+        SSL_SESSION_free(copy);
+    }
+    if (!l->tls || SSL_set_fd(l->tls, l->fd) != 1 || SSL_connect(l->tls) != 1)
+        return false;
+    if (SSL_session_reused(l->tls))
+        __sync_fetch_and_add(&kept->counts->resumed, 1);
+    return true;
+}
+
+/* An end without a farewell would make OpenSSL forget the session. */
+static void forget(SSL *tls)
+{
+    if (tls)
+        SSL_set_shutdown(tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(tls);
 }
 
 /* Connects and reads the greeting; false if that does not work at all. */
@@ -154,13 +207,13 @@ static bool begin(struct line *l, const struct plan *plan, SSL_CTX *ctx)
 {
     static const char ehlo[] = "EHLO load.test\r\n";
     if (plan->bare)
-        return encrypt(l, ctx);
+        return encrypt(l, plan, ctx) && (!plan->ehlo || reply(l, REPLY_MS) == -1);
     if (!command(l, ehlo, 2))
         return false;
     if (!plan->starttls)
         return true;
-    return command(l, "STARTTLS\r\n", 2) && encrypt(l, ctx) &&
-           (plan->handshakes || command(l, ehlo, 2));
+    return command(l, "STARTTLS\r\n", 2) && encrypt(l, plan, ctx) &&
+           ((plan->handshakes && !plan->ehlo) || command(l, ehlo, 2));
 }
 
 /* One connection; false when the server cannot be reached. */
@@ -185,7 +238,7 @@ static bool converse(const struct plan *plan, struct counts *counts, SSL_CTX *ct
         __sync_fetch_and_add(&counts->refused, 1);
     if (!plan->bare)
         put(&l, "QUIT\r\n", 6);
-    SSL_free(l.tls);
+    forget(l.tls);
     close(l.fd);
     long sample = __sync_fetch_and_add(&counts->samples, 1);
     if (sample < MAX_SAMPLES)
@@ -216,7 +269,8 @@ static char *make_message(int size)
 static void session(const struct plan *plan, struct counts *counts, double end)
 {
     char *text = make_message(plan->size);
-    SSL_CTX *ctx = plan->starttls ? SSL_CTX_new(TLS_client_method()) : NULL;
+    struct kept kept = {.counts = counts};
+    SSL_CTX *ctx = plan->starttls ? client_context(plan, &kept) : NULL;
     int failures = 0;
     while (failures < 20) {
         long serial = __sync_fetch_and_add(&counts->started, 1);
@@ -224,6 +278,7 @@ static void session(const struct plan *plan, struct counts *counts, double end)
             break;
         failures = converse(plan, counts, ctx, serial * plan->messages, text) ? 0 : failures + 1;
     }
+    SSL_SESSION_free(kept.session);
     SSL_CTX_free(ctx);
     free(text);
 }
@@ -248,7 +303,7 @@ static int number(const char *text)
 static struct plan read_arguments(int argc, char **argv)
 {
     struct plan plan = {.sessions = 1, .messages = 1, .size = 4096, .users = 10, .seconds = 1};
-    for (int o; (o = getopt(argc, argv, "c:t:m:n:l:u:r:shb")) != -1;)
+    for (int o; (o = getopt(argc, argv, "c:t:m:n:l:u:r:v:shbek")) != -1;)
         switch (o) {
         case 'c': plan.sessions = number(optarg); break;
         case 't': plan.seconds = strtod(optarg, NULL); break;
@@ -257,6 +312,9 @@ static struct plan read_arguments(int argc, char **argv)
         case 'l': plan.size = number(optarg); break;
         case 'u': plan.users = number(optarg); break;
         case 'r': plan.relays = number(optarg); break;
+        case 'v': plan.version = strcmp(optarg, "1.2") ? TLS1_3_VERSION : TLS1_2_VERSION; break;
+        case 'k': plan.resume = true; /* fall through */
+        case 'e': plan.ehlo = true; break;
         case 'b': plan.bare = true;       /* fall through */
         case 'h': plan.handshakes = true; /* fall through */
         case 's': plan.starttls = true; break;
@@ -292,8 +350,13 @@ int main(int argc, char **argv)
     double seconds = now() - start;
     long n = counts->samples < MAX_SAMPLES ? counts->samples : MAX_SAMPLES;
     qsort(counts->ms, (size_t)n, sizeof *counts->ms, by_value);
-    printf("accepted %ld seconds %.3f p50 %.2f p99 %.2f refused %ld reconnects %ld\n",
+    struct rusage r;
+    getrusage(RUSAGE_CHILDREN, &r);
+    double cpu = (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1e3 +
+                 (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e3;
+    printf("accepted %ld seconds %.3f p50 %.2f p99 %.2f refused %ld reconnects %ld"
+           " resumed %ld given %ld cpu %.2f\n",
            counts->accepted, seconds, n ? counts->ms[n / 2] : 0, n ? counts->ms[n * 99 / 100] : 0,
-           counts->refused, counts->reconnects);
+           counts->refused, counts->reconnects, counts->resumed, counts->given, cpu);
     return counts->accepted == 0;
 }

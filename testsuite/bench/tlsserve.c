@@ -1,10 +1,10 @@
 /*
  * tlsserve - a server of TLS handshakes and nothing else: the limit of a library.
  *
- *   tlsserve openssl|gnutls PROCESSES PORT CERTIFICATES KEY
+ *   tlsserve openssl|gnutls PROCESSES PORT CERTIFICATES KEY [tickets]
  *
  * PROCESSES of them accept connections on 127.0.0.1 in turn, make the handshake
- * with the library's defaults (no tickets) and close. Runs until it is killed.
+ * with the library's defaults (tickets only if asked for) and close. Runs until it is killed.
  */
 #include <arpa/inet.h>
 #include <gnutls/gnutls.h>
@@ -39,15 +39,16 @@ static int accepted(int listening)
     return fd;
 }
 
-static SSL_CTX *openssl_context(const char *cert, const char *key)
+static SSL_CTX *openssl_context(const char *cert, const char *key, int tickets)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 ||
         SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
         exit(1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-    SSL_CTX_set_num_tickets(ctx, 0);
+    SSL_CTX_set_num_tickets(ctx, tickets ? 1 : 0);
+    if (!tickets)
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     return ctx;
 }
 
@@ -55,7 +56,8 @@ static void openssl_serve(SSL_CTX *ctx, int fd)
 {
     SSL *s = SSL_new(ctx);
     SSL_set_fd(s, fd);
-    SSL_accept(s);
+    if (SSL_accept(s) == 1)
+        SSL_shutdown(s);
     SSL_free(s);
 }
 
@@ -68,10 +70,14 @@ static gnutls_certificate_credentials_t gnutls_context(const char *cert, const c
     return c;
 }
 
-static void gnutls_serve(gnutls_certificate_credentials_t c, gnutls_priority_t priority, int fd)
+/* TICKET_KEY without data: no tickets. */
+static void gnutls_serve(gnutls_certificate_credentials_t c, gnutls_priority_t priority,
+                         const gnutls_datum_t *ticket_key, int fd)
 {
     gnutls_session_t s;
-    gnutls_init(&s, GNUTLS_SERVER | GNUTLS_NO_TICKETS);
+    gnutls_init(&s, GNUTLS_SERVER | (ticket_key->data ? 0 : GNUTLS_NO_TICKETS));
+    if (ticket_key->data)
+        gnutls_session_ticket_enable_server(s, ticket_key);
     gnutls_priority_set(s, priority);
     gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, c);
     gnutls_transport_set_int(s, fd);
@@ -81,7 +87,7 @@ static void gnutls_serve(gnutls_certificate_credentials_t c, gnutls_priority_t p
 
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
+    if (argc != 6 && argc != 7) {
         fputs("usage: see the head of tlsserve.c\n", stderr);
         return 2;
     }
@@ -89,12 +95,15 @@ int main(int argc, char **argv)
     SSL_CTX *ctx = NULL;
     gnutls_certificate_credentials_t credentials = NULL;
     gnutls_priority_t priority = NULL;
+    gnutls_datum_t ticket_key = {NULL, 0};
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(argv[1], "openssl") == 0) {
-        ctx = openssl_context(argv[4], argv[5]);
+        ctx = openssl_context(argv[4], argv[5], argc == 7);
     } else {
         credentials = gnutls_context(argv[4], argv[5]);
         gnutls_priority_init(&priority, "NORMAL", NULL);
+        if (argc == 7)
+            gnutls_session_ticket_key_generate(&ticket_key);
     }
     for (long i = strtol(argv[2], NULL, 10); i > 0; i--)
         if (fork() == 0)
@@ -103,7 +112,7 @@ int main(int argc, char **argv)
                 if (ctx != NULL)
                     openssl_serve(ctx, fd);
                 else
-                    gnutls_serve(credentials, priority, fd);
+                    gnutls_serve(credentials, priority, &ticket_key, fd);
                 close(fd);
             }
     while (wait(NULL) > 0)

@@ -20,7 +20,8 @@ sub answers {
 
 sub argv {
     my ($self) = @_;
-    return ($self->{program}, $self->{library}, $PROCESSES, $self->{port}, @{$self->{tls}}{qw(cert key)});
+    return ($self->{program}, $self->{library}, $PROCESSES, $self->{port}, @{$self->{tls}}{qw(cert key)},
+        $self->{tls}{tickets} ? 'tickets' : ());
 }
 
 1;

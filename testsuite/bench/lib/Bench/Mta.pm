@@ -27,24 +27,24 @@ sub home { my ($self, $n) = @_; return "$self->{dir}/home/bu$n" }
 # Where the relayed domains go: list of [domain, address].
 sub relays { return map { ["d$_.relay.test", '127.0.0.' . (10 + $_)] } 1 .. $RELAYS }
 
-# Makes FOLDER a new file system of the type, in a file beside it; "plain": it stays what it is, and
+# Makes FOLDER a new file system of TYPE, in a file beside it; "plain": it stays what it is, and
 # what was there is put away. It is not deleted, which would cost what comes next: ext4 without a
 # journal looks at all inodes that were freed lately for each file it makes.
 our $FS_TYPE = 'ext4';
 my $put_away = 0;
 
 sub fresh_folder {
-    my ($folder) = @_;
+    my ($folder, $type) = @_;
     system "umount '$folder' 2>/dev/null";
     if (-d $folder) { rename $folder, "$folder.old" . ++$put_away or die "$folder: $!\n" }
     make_dir($folder);
-    return if $FS_TYPE eq 'plain';
+    return if $type eq 'plain';
     my $image = "$folder.image";
     unlink $image;
     command('fallocate', '-l', '2G', $image);
     # Nothing of it is left for the kernel to make while we measure.
-    my @now = $FS_TYPE =~ /^ext/ ? ('-E', 'lazy_itable_init=0,lazy_journal_init=0,nodiscard') : ();
-    command("mkfs.$FS_TYPE", '-q', @now, $image);
+    my @now = $type =~ /^ext/ ? ('-E', 'lazy_itable_init=0,lazy_journal_init=0,nodiscard') : ();
+    command("mkfs.$type", '-q', @now, $image);
     command('mount', '-o', 'loop', $image, $folder);
     chmod 0755, $folder;
     return;
@@ -52,7 +52,7 @@ sub fresh_folder {
 
 sub start {
     my ($self) = @_;
-    fresh_folder($self->{dir});
+    fresh_folder($self->{dir}, $self->{folder} // $FS_TYPE);
     make_dir("$self->{dir}/home");
     make_dir($self->{root});
     make_dir($self->{group});

@@ -37,6 +37,7 @@ sub configuration {
     my $usr = "$self->{package}/usr";
     my $tls = $self->{tls};
     my $more = $tls ? "smtpd_tls_security_level=may\nsmtpd_tls_cert_file=$tls->{cert}\nsmtpd_tls_key_file=$tls->{key}\n" : '';
+    $more .= "tls_ssl_options=NO_TICKET\n" if $tls && exists $tls->{tickets} && !$tls->{tickets};
     return <<"END";
 compatibility_level=3.6
 queue_directory=$self->{root}/spool

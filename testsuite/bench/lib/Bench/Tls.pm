@@ -12,13 +12,13 @@ use Bench::Mta;
 use Bench::Bare;
 use Bench::Work;
 
-our @EXPORT = qw(tls_rows);
+our @EXPORT = qw(tls_rows tls_servers tls_certificate);
 
 my %CERTIFICATE = ('RSA 2048' => 'server1', 'P-256' => 'server1-ec');
 
 # What is measured: COMMON (dir, cgroup), PROGRAMS (minim, exim4, the bare server; the folder of
 # Postfix), names of MTAs wanted.
-sub servers {
+sub tls_servers {
     my ($common, $programs, $wanted) = @_;
     my @all;
     for my $library ('openssl', 'gnutls') {
@@ -35,14 +35,14 @@ sub servers {
 }
 
 # Copies that every user may read.
-sub certificate {
+sub tls_certificate {
     my ($pki, $dir, $type) = @_;
     my $name = $CERTIFICATE{$type};
-    for my $file ("$name.chain.pem", "$name.key") {
+    for my $file ("$name.chain.pem", "$name.key", 'ca.pem') {
         spit("$dir/$file", slurp("$pki/$file") // die "$pki/$file: $!\n");
         chmod 0644, "$dir/$file";
     }
-    return (cert => "$dir/$name.chain.pem", key => "$dir/$name.key");
+    return (cert => "$dir/$name.chain.pem", key => "$dir/$name.key", ca => "$dir/ca.pem");
 }
 
 # Handshakes for SECONDS; what one costs the server.
@@ -74,8 +74,8 @@ sub tls_rows {
     for my $round (1 .. $opt->{rounds}) {
         for my $type (sort keys %CERTIFICATE) {
             my %bare;
-            for my $mta (servers($common, $programs, $wanted)) {
-                %{$mta->{tls}} = (%{$mta->{tls} // {}}, certificate($programs->{pki}, $common->{certs}, $type));
+            for my $mta (tls_servers($common, $programs, $wanted)) {
+                %{$mta->{tls}} = (%{$mta->{tls} // {}}, tls_certificate($programs->{pki}, $common->{certs}, $type));
                 my $row = $code->('handshakes', "$type, 10 connections", $mta, sub { handshakes($mta, 10, $opt->{seconds}) });
                 $bare{$mta->{library}} = $row if $mta->isa('Bench::Bare');
                 compare($row, $bare{$mta->{library}}) if $row->{rate};

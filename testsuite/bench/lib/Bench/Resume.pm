@@ -62,7 +62,7 @@ sub resume_handshakes {
     for my $round (1 .. $opt->{rounds}) {
         for my $case (@cases) {
             my ($type, $version) = @$case;
-            for my $mta (tls_servers($common, $programs, $wanted)) {
+            for my $mta (tls_servers({%$common, folder => 'plain'}, $programs, $wanted)) {
                 %{$mta->{tls}} = (%{$mta->{tls} // {}}, tls_certificate($programs->{pki}, $common->{certs}, $type));
                 $code->('resume', "$type, TLS $version", $mta, sub { three_kinds($mta, $version, $opt->{quick} ? 150 : 600) });
             }
@@ -153,7 +153,7 @@ sub pairs {
 sub resume_deliveries {
     my ($opt, $common, $programs, $wanted, $delayed, $code) = @_;
     my @cases = $opt->{quick} ? (['RSA 2048', '1.3']) : (['RSA 2048', '1.2'], ['RSA 2048', '1.3'], $delayed ? () : ['P-256', '1.3']);
-    my $count = $opt->{quick} ? 40 : $delayed ? 100 : 300;
+    my $count = $opt->{quick} ? 40 : $delayed ? 60 : 300;
     my $work  = $delayed ? 'resume-delay' : 'resume-pairs';
     make_dir("$common->{dir}-server");
     for my $round (1 .. $opt->{rounds}) {

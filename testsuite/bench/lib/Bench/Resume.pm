@@ -90,7 +90,8 @@ sub delivered {
 sub deliveries {
     my ($sender, $server, $count) = @_;
     Bench::Work::load($sender, '-c', 5, '-m', 20, '-r', $Bench::Mta::RELAYS);
-    wait_until(sub { delivered($sender, 0)->[0] >= 20 }, 30, "$sender->{name}: the first 20 messages", 0.05);
+    wait_until(sub { delivered($sender, 0)->[0] >= 20 }, 30, undef, 0.05)
+      or die 'the first 20 messages were not delivered in 30 s: ' . $sender->complaints() . "\n";
     $_->settle() for $sender, $server;
     my $from = -s "$sender->{root}/log/mainlog";
     my ($s, $r, $start) = ($sender->cpu, $server->cpu, time);
@@ -149,12 +150,11 @@ sub pairs {
     return @all;
 }
 
-# As resume_handshakes, for deliveries.
+# As resume_handshakes, for deliveries: WORK is their name, DELAYED whether over the link.
 sub resume_deliveries {
-    my ($opt, $common, $programs, $wanted, $delayed, $code) = @_;
+    my ($work, $delayed, $opt, $common, $programs, $wanted, $code) = @_;
     my @cases = $opt->{quick} ? (['RSA 2048', '1.3']) : (['RSA 2048', '1.2'], ['RSA 2048', '1.3'], $delayed ? () : ['P-256', '1.3']);
     my $count = $opt->{quick} ? 40 : $delayed ? 60 : 300;
-    my $work  = $delayed ? 'resume-delay' : 'resume-pairs';
     make_dir("$common->{dir}-server");
     for my $round (1 .. $opt->{rounds}) {
         for my $case (@cases) {

@@ -5,6 +5,8 @@
  */
 #include "base/base.h"
 
+#include <ctype.h>
+
 static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char b62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 static const char hexdigits[] = "0123456789abcdef";
@@ -42,6 +44,14 @@ static int b64_value(char c)
 
 bool base64_decode(struct pool *pool, struct str s, struct str *out)
 {
+    char *kept = pool_alloc(pool, s.len + 1u);
+    uint32_t len = 0;
+    for (uint32_t i = 0; i < s.len; i++) {
+        if (!isspace((unsigned char)s.p[i])) {
+            kept[len++] = s.p[i];
+        }
+    }
+    s = (struct str){.p = kept, .len = len, .tainted = s.tainted};
     if (s.len % 4) {
         return false;
     }

@@ -104,14 +104,13 @@ static bool test_bool(struct ectx *x, const struct str *a, size_t n, bool *resul
            eval_fail(x, "unrecognised boolean value \"%.*s\"", STR_ARG(s));
 }
 
-/* bool_lax: anything but false, no, zeros and nothing is true. */
+/* bool_lax: anything but false, no, 0 and nothing is true. */
 static bool test_bool_lax(struct ectx *x, const struct str *a, size_t n, bool *result)
 {
     struct str s = str_trim(a[0]);
     (void)x;
     (void)n;
-    *result = !str_empty(s) && !str_isi(s, "false") && !str_isi(s, "no") &&
-              (!is_number(s) || str_any_in(s, "123456789"));
+    *result = !str_empty(s) && !str_isi(s, "false") && !str_isi(s, "no") && !str_is(s, "0");
     return true;
 }
 
@@ -191,14 +190,24 @@ static bool test_match_local_part(struct ectx *x, const struct str *a, size_t n,
     return match_kind(x, a, LIST_LOCALPARTS, result);
 }
 
+/* IPv4 in an IPv6 address's clothes. */
+static bool is_mapped(const struct ip *ip)
+{
+    static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return ip->family == AF_INET6 && memcmp(ip->b, prefix, sizeof prefix) == 0;
+}
+
 static bool test_match_ip(struct ectx *x, const struct str *a, size_t n, bool *result)
 {
-    struct ip ip;
+    struct ip ip = {0};
     (void)n;
     if (!str_empty(a[0]) && !ip_parse(a[0], &ip)) {
         return eval_fail(x, "\"%.*s\" is not an IP address", STR_ARG(a[0]));
     }
-    return match_kind(x, a, LIST_HOSTS, result);
+    struct str subject =
+        is_mapped(&ip) ? str_fmt(x->pool, "%d.%d.%d.%d", ip.b[12], ip.b[13], ip.b[14], ip.b[15])
+                       : a[0];
+    return match_kind(x, (struct str[]){subject, a[1]}, LIST_HOSTS, result);
 }
 
 /* ---- addresses, files, states ---- */

@@ -103,6 +103,7 @@ static bool run(struct ectx *x, const struct strvec *words, struct str *output)
                                   : eval_fail(x, "wait() failed: %s", strerror(errno));
     }
     if (WIFSIGNALED(status)) {
+        x->runrc = -WTERMSIG(status);
         return eval_fail(x, "command killed by signal %d", WTERMSIG(status));
     }
     x->runrc = WEXITSTATUS(status);

@@ -94,6 +94,10 @@ ITEM_ROW(listquote)
     if (!expand_arg(x, args[0], &sep) || !expand_arg(x, args[1], &item)) {
         return false;
     }
+    if (str_empty(item)) {
+        *out = STR(" "); /* an empty item is something between separators */
+        return true;
+    }
     if (str_empty(sep)) {
         *out = item;
         return true;

@@ -113,15 +113,19 @@ bool item_tr(struct ectx *x, const struct expand_arg *const *args, size_t n, str
 static bool item_number(struct ectx *x, struct str s, const char *name, bool sign, int64_t *out)
 {
     struct str t = s;
-    uint64_t n;
+    uint64_t n = 0;
     bool negative = str_starts(t, "-");
     if (negative) {
         t = str_from(t, 1);
     }
-    if (!str_to_u64(t, 10, &n) || n > INT32_MAX) {
+    if (str_empty(s)) {
+        *out = 0;
+        return true;
+    }
+    if (sign && (!str_to_u64(t, 10, &n) || n > INT32_MAX)) {
         return eval_fail(x, "\"%.*s\" is not a number (in \"%s\" expansion)", STR_ARG(s), name);
     }
-    if (negative && !sign) {
+    if (!sign && (negative || !str_to_u64(t, 10, &n) || n > INT32_MAX)) {
         return eval_fail(x, "\"%.*s\" is not a positive number (in \"%s\" expansion)", STR_ARG(s),
                          name);
     }

@@ -301,7 +301,7 @@ OPERATOR(sha2)
 
 OPERATOR(sha256)
 {
-    return op_sha2(x, STR_NONE, s, out);
+    return op_sha2(x, param, s, out);
 }
 
 OPERATOR(sha3)

@@ -28,11 +28,18 @@ static const char digits32[] = "abcdefghijklmnopqrstuvwxyz234567";
 static bool decimal(struct ectx *x, struct str s, const char *name, uint64_t *n)
 {
     int64_t i;
+    *n = 0;
+    if (str_empty(s)) {
+        return true;
+    }
     if (str_to_i64(s, &i)) {
         *n = (uint64_t)i;
         return true;
     }
-    return str_to_u64(s, 10, n) ||
+    if (str_all_in(s, "0123456789") && !str_to_u64(s, 10, n)) {
+        *n = UINT64_MAX;
+    }
+    return str_all_in(s, "0123456789") ||
            eval_fail(x, "argument for %s operator is \"%.*s\", which is not a decimal number", name,
                      STR_ARG(s));
 }
@@ -82,8 +89,8 @@ PUBLIC_OPERATOR(base62)
 
 PUBLIC_OPERATOR(base62d)
 {
-    uint64_t n;
-    if (!base62_get(s, &n)) {
+    uint64_t n = 0;
+    if (!str_empty(s) && !base62_get(s, &n)) {
         return eval_fail(x,
                          "argument for base62d operator is \"%.*s\", which is not a base 62 number",
                          STR_ARG(s));
@@ -116,6 +123,12 @@ PUBLIC_OPERATOR(randint)
 {
     int64_t max;
     uint64_t random = 0;
+    if (str_empty(s)) {
+        return eval_fail(x, "integer expected but \"\" found");
+    }
+    if (str_starts(s, "-")) {
+        return eval_fail(x, "non-negative integer expected but \"%.*s\" found", STR_ARG(s));
+    }
     if (!expand_number(x, s, &max)) {
         return false;
     }
@@ -315,6 +328,9 @@ PUBLIC_OPERATOR(listnamed)
         return eval_fail(x, "bad suffix on \"list\" operator");
     }
     int first = (int)(at - letters), last = str_empty(param) ? LIST_LOCALPARTS : first;
+    if (str_starts(s, "+")) {
+        s = str_from(s, 1);
+    }
     for (int kind = first; kind <= last; kind++) {
         const struct named_list *l = map_get(x->conf->named_lists[kind], s);
         if (l) {
@@ -355,10 +371,19 @@ static struct ip mapped(const struct ip *ip)
     return m;
 }
 
+/* An address, with a scope (%name) or, if `net`, a mask behind it that do not matter. */
+static bool address_only(struct str s, bool net, struct ip *ip)
+{
+    ptrdiff_t slash = net ? str_chr(s, '/') : -1;
+    s = slash < 0 ? s : str_sub(s, 0, (size_t)slash);
+    ptrdiff_t scope = str_chr(s, '%');
+    return ip_parse(scope < 0 ? s : str_sub(s, 0, (size_t)scope), ip);
+}
+
 PUBLIC_OPERATOR(ipv6denorm)
 {
     struct ip ip;
-    if (!ip_parse(s, &ip)) {
+    if (!address_only(s, false, &ip)) {
         return eval_fail(x, "\"%.*s\" is not an IP address", STR_ARG(s));
     }
     ip = mapped(&ip);
@@ -397,7 +422,7 @@ static struct str short_text(struct pool *pool, const struct ip *ip)
 PUBLIC_OPERATOR(ipv6norm)
 {
     struct ip ip;
-    if (!ip_parse(s, &ip)) {
+    if (!address_only(s, false, &ip)) {
         return eval_fail(x, "\"%.*s\" is not an IP address", STR_ARG(s));
     }
     ip = mapped(&ip);
@@ -408,7 +433,7 @@ PUBLIC_OPERATOR(ipv6norm)
 PUBLIC_OPERATOR(reverse_ip)
 {
     struct ip ip;
-    if (!ip_parse(s, &ip)) {
+    if (!address_only(s, true, &ip)) {
         return eval_fail(x, "reverse_ip() not given an IP address [%.*s]", STR_ARG(s));
     }
     static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
@@ -428,7 +453,7 @@ PUBLIC_OPERATOR(mask)
     uint64_t bits;
     ptrdiff_t slash = str_chr(s, '/');
     struct str address = slash < 0 ? s : str_sub(s, 0, (size_t)slash);
-    if (!ip_parse(address, &ip)) {
+    if (!address_only(address, false, &ip)) {
         return eval_fail(x, "\"%.*s\" is not an IP address", STR_ARG(s));
     }
     if (slash < 0) {
@@ -465,8 +490,8 @@ PUBLIC_OPERATOR(time_eval)
 
 PUBLIC_OPERATOR(time_interval)
 {
-    uint64_t n;
-    if (!str_to_u64(s, 10, &n) || n > INT32_MAX) {
+    uint64_t n = 0;
+    if (!str_empty(s) && (!str_to_u64(s, 10, &n) || n > INT32_MAX)) {
         return eval_fail(x,
                          "string \"%.*s\" is not a positive number in \"time_interval\" operator",
                          STR_ARG(s));
@@ -522,10 +547,20 @@ static bool converted(struct ectx *x, int (*convert)(const char *in, char **out,
                       struct str s, int flags, struct str *out)
 {
     char *made = NULL;
+    bool to_ascii = convert == idn2_to_ascii_8z, ascii = true;
+    for (uint32_t i = 0; i < s.len; i++) {
+        ascii = ascii && (unsigned char)s.p[i] < 128;
+    }
+    if (to_ascii && ascii) {
+        *out = s;
+        return true;
+    }
     int rc = convert(str_cstr(x->pool, s), &made, flags);
     if (rc != IDN2_OK) {
-        return eval_fail(x, "utf8 conversion of \"%.*s\" failed: %s", STR_ARG(s),
-                         idn2_strerror(rc));
+        return to_ascii ? eval_fail(x, "error converting utf8 (%.*s) to alabel: %s",
+                                    STR_ARG(str_printable(x->pool, s, true)), idn2_strerror(rc))
+                        : eval_fail(x, "error converting alabel (%.*s) to utf8: %s", STR_ARG(s),
+                                    idn2_strerror(rc));
     }
     *out = str_dup(x->pool, str_c(made));
     out->tainted = s.tainted;

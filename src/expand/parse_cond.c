@@ -52,6 +52,9 @@ static bool parse_def(struct parser *p, struct str word, struct cond *c)
         c->name = parse_header_name(p, str_from(name, prefix));
         return true;
     }
+    if (str_empty(name)) {
+        return parse_fail(p, "variable name omitted after \"def:\"");
+    }
     c->kind = COND_DEF;
     c->name = name;
     c->variable = find_variable_row(p->conf, name);
@@ -225,7 +228,10 @@ bool parse_condition(struct parser *p, const char *group, const struct cond **ou
     struct str name = condition_name(p);
     if (str_empty(name)) {
         struct str rest = str_sub(p->text, p->at, 16);
-        return parse_fail(p, "condition name expected, but found \"%.*s\"", STR_ARG(rest));
+        bool for_any = str_starts(str_c(group), "for");
+        return parse_fail(p, "condition name expected, but found \"%.*s\"%s%s%s", STR_ARG(rest),
+                          for_any ? " inside \"" : "", for_any ? group : "",
+                          for_any ? "\" condition" : "");
     }
     *out = c;
     bool ok = parse_one(p, name, group, c);

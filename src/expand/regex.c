@@ -10,7 +10,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-enum { MAX_PATTERNS = 1000, MAX_GROUPS = 64, MATCH_LIMIT = 5000000 };
+enum { MAX_PATTERNS = 1000, MAX_CAPTURED = 21, MAX_GROUPS = 64, MATCH_LIMIT = 5000000 };
 
 static struct {
     struct pool *pool;
@@ -92,7 +92,7 @@ enum match match_regex(struct ectx *x, struct str pattern, struct str subject, b
                        bool set_numeric)
 {
     const size_t *g;
-    struct str values[10];
+    struct str values[MAX_CAPTURED];
     pcre2_code *code = regex_get(x->pool, pattern, caseless, &x->error);
     if (!code) {
         return MATCH_ERROR;

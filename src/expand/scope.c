@@ -1,5 +1,5 @@
 /*
- * Scopes: $0 to $9 and the values that items and other rooms set by name.
+ * Scopes: $0 to $20 and the values that items and other rooms set by name.
  *
  * A scope is a chain of bindings, newest first; setting one adds a link in x->pool, restoring drops
  * back to a link remembered before. Nothing is changed in place, so a remembered scope stays valid.

@@ -98,7 +98,11 @@ static bool op_addresses(struct ectx *x, struct str param, struct str subject, s
     buf_init(&l.out, x->pool, (size_t)subject.len * 2 + 2);
     l.out.tainted = subject.tainted;
     subject = str_ltrim(subject);
-    if (subject.len > 1 && subject.p[0] == '>') {
+    if (str_is(subject, ">")) {
+        x->error = STR("output separator missing in expanding ${addresses:>}");
+        return false;
+    }
+    if (str_starts(subject, ">")) {
         l.sep = subject.p[1];
         subject = str_from(subject, 2);
     }

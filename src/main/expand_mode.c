@@ -160,8 +160,10 @@ static bool next_line(struct expanding *e, struct str *out)
     bool more, any = false;
     buf_init(&b, e->c->pool, MAX_INPUT);
     do {
-        printf(any ? "  " : "> ");
-        fflush(stdout);
+        if (!any) {
+            printf("> ");
+            fflush(stdout);
+        }
         if (!fgets(line, sizeof line, stdin)) {
             break;
         }

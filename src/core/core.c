@@ -79,7 +79,7 @@ static const struct option options[] = {
      "a dot at the end of a domain is ignored", NULL, NULL},
     {"syslog_duplication", OPT_BOOL, O(syslog_duplication), "true",
      "reject and panic lines go to syslog as well as to the main log", NULL, NULL},
-    {"syslog_facility", OPT_STRING, O(syslog_facility), "mail", "syslog facility", NULL, NULL},
+    {"syslog_facility", OPT_STRING, O(syslog_facility), NULL, "syslog facility", NULL, NULL},
     {"syslog_pid", OPT_BOOL, O(syslog_pid), "true", "syslog lines carry the process id", NULL,
      NULL},
     {"syslog_processname", OPT_STRING, O(syslog_processname), "exim", "name in syslog lines", NULL,
@@ -175,7 +175,7 @@ static bool finish(struct config *conf, struct opt_reader *r)
     if (str_empty(s->spool_directory) || s->spool_directory.p[0] != '/') {
         return opt_error(r, "spool_directory must be an absolute path");
     }
-    if (log_facility(s->syslog_facility) < 0) {
+    if (!str_empty(s->syslog_facility) && log_facility(s->syslog_facility) < 0) {
         return opt_error(r, "failed to interpret syslog_facility \"%.*s\"",
                          STR_ARG(s->syslog_facility));
     }

@@ -174,7 +174,7 @@ void log_setup(const struct config *conf)
     take_path(conf, str_unset(conf->log_path) ? s->log_file_path.text : conf->log_path);
     if (state.to_syslog) {
         openlog(str_cstr(state.pool, s->syslog_processname), s->syslog_pid ? LOG_PID : 0,
-                log_facility(s->syslog_facility));
+                log_facility(str_empty(s->syslog_facility) ? STR("mail") : s->syslog_facility));
     }
     state.ready = true;
 }

@@ -339,8 +339,8 @@ static struct str print_size(struct pool *pool, int64_t n)
 static struct str print_fixed(struct pool *pool, int n)
 {
     int part = n < 0 ? -n % 1000 : n % 1000;
-    if (n < 0 && n / 1000 == 0) {
-        return STR_NONE;
+    if (n < 0) {
+        return STR_NONE; /* not set: no limit */
     }
     struct str s = str_fmt(pool, "%d.%03d", n / 1000, part);
     while (s.p[s.len - 1] == '0') {
@@ -432,6 +432,15 @@ struct str opt_print(struct pool *pool, const struct option *row, const void *ba
     if (row->type == OPT_BOOL) {
         const bool *field = (const bool *)(const void *)((const char *)base + row->offset);
         return STR_CAT(pool, str_c(*field ? "" : "no_"), str_c(row->name));
+    }
+    if (row->type == OPT_TRUTH) {
+        struct str t =
+            ((const struct etext *)(const void *)((const char *)base + row->offset))->text;
+        bool yes = str_is(t, "true") || str_is(t, "yes"),
+             no = str_is(t, "false") || str_is(t, "no");
+        if (yes || no) {
+            return STR_CAT(pool, str_c(yes ? "" : "no_"), str_c(row->name));
+        }
     }
     struct str value = tabs_shown(pool, str_printable(pool, print_value(pool, row, base), true));
     /* As in Exim: an unset list of users, groups or a number ends in the equals sign. */

@@ -28,6 +28,9 @@ static void put(struct str s)
 static void put_option(const struct printing *p, const struct option *row, const void *base,
                        bool hidden)
 {
+    if (strcmp(row->name, "verify") == 0 || strcmp(row->name, "fail_verify") == 0) {
+        return; /* short for two options that are shown */
+    }
     struct str line = opt_print(p->c->pool, row, base);
     if (hidden && !p->c->caller.admin) {
         line = STR_CAT(p->c->pool, str_c(row->name), STR(" = <value not displayable>"));
@@ -54,6 +57,9 @@ static bool put_special(const struct printing *p, const char *name)
         value = STR_CAT(pool, s->spool_directory, STR("/log/%slog"));
     } else if (strcmp(name, "pid_file_path") == 0 && str_empty(s->pid_file_path.text)) {
         value = STR_CAT(pool, s->spool_directory, STR("/exim-daemon.pid"));
+    } else if (strcmp(name, "local_interfaces") == 0 &&
+               str_empty(net_settings(p->conf)->local_interfaces.text)) {
+        value = core_settings(p->conf)->disable_ipv6 ? STR("0.0.0.0") : STR("<; ::0 ; 0.0.0.0");
     } else {
         return false;
     }
@@ -222,8 +228,7 @@ static bool put_named_list(const struct printing *p, struct str name)
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         const struct named_list *l = map_get(p->conf->named_lists[i], name);
         if (l) {
-            struct str text =
-                l->hide && !p->c->caller.admin ? STR("<value not displayable>") : l->text.text;
+            struct str text = l->hide ? STR("<value not displayable>") : l->text.text;
             found = true;
             if (p->c->names_only) {
                 put(text);

@@ -176,7 +176,7 @@ const struct option smtp_in_options[] = {
      NULL},
     {"smtp_etrn_serialize", OPT_BOOL, O(smtp_etrn_serialize), "true",
      "one ETRN for the same argument at a time", NULL, NULL},
-    {"smtp_load_reserve", OPT_FIXED, O(smtp_load_reserve), NULL,
+    {"smtp_load_reserve", OPT_FIXED, O(smtp_load_reserve), "-1",
      "load above which only smtp_reserve_hosts are served", NULL, NULL},
     {"smtp_max_synprot_errors", OPT_INT, O(smtp_max_synprot_errors), "3",
      "syntax and protocol errors in one connection", NULL, NULL},

@@ -78,7 +78,7 @@ static const struct option options[] = {
      "the output of a failed command goes back to the sender", NULL, NULL},
     {"return_output", OPT_BOOL, O(return_output), "false",
      "any output is a failure and goes back to the sender", NULL, NULL},
-    {"temp_errors", OPT_STRING, O(temp_errors), "73:75", "exit codes that defer; * for all", NULL,
+    {"temp_errors", OPT_STRING, O(temp_errors), "75:73", "exit codes that defer; * for all", NULL,
      NULL},
     {"timeout", OPT_TIME, O(timeout), "1h", "how long the command may take", NULL, NULL},
     {"timeout_defer", OPT_BOOL, O(timeout_defer), "false", "a timeout defers", NULL, NULL},

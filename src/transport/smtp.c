@@ -481,10 +481,6 @@ static bool init(struct opt_reader *r, struct transport *t)
         return opt_error(r, "%.*s transport: protocol must be smtp, smtps or lmtp",
                          STR_ARG(t->name));
     }
-    if (o->hosts_override && str_unset(o->hosts.text)) {
-        return opt_error(r, "%.*s transport: hosts_override is set without hosts",
-                         STR_ARG(t->name));
-    }
     if (o->command_timeout <= 0 || o->data_timeout <= 0 || o->final_timeout <= 0) {
         return opt_error(r, "%.*s transport: command, data, or final timeout value is zero",
                          STR_ARG(t->name));

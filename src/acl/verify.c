@@ -230,10 +230,25 @@ static bool check_header_sender(void *closure, const struct mailbox *m)
     struct str why = str_unset(a->user_message) ? a->message : a->user_message;
     j->log = str_fmt(pool, "%s header verify failed for <%.*s>: %.*s",
                      "all attempts to verify a sender in a", STR_ARG(m->text), STR_ARG(why));
-    j->user = str_fmt(pool, "could not verify \"%.*s\" header address\n%.*s: %.*s",
-                      STR_ARG(s->header), STR_ARG(m->text), STR_ARG(why));
+    j->user =
+        str_fmt(pool, "Rejected after DATA: could not verify \"%.*s\" header address\n%.*s: %.*s",
+                STR_ARG(s->header), STR_ARG(m->text), STR_ARG(why));
     s->rc = rc;
     return true;
+}
+
+/* The client learns why only where smtp_return_error_details is set. */
+static enum acl_test without_details(struct acl_job *j, enum acl_test rc)
+{
+    if (!acl_settings(j->x->conf)->smtp_return_error_details) {
+        j->user = STR_NONE;
+        return rc;
+    }
+    if (str_unset(j->user)) {
+        j->user = STR_CAT(j->x->pool, STR("Rejected after DATA: "), j->log);
+    }
+    j->temp_details |= rc == TEST_DEFER;
+    return rc;
 }
 
 static enum acl_test verify_header_sender(struct acl_job *j, struct verify *v)
@@ -245,10 +260,17 @@ static enum acl_test verify_header_sender(struct acl_job *j, struct verify *v)
     j->user = STR_NONE;
     for (size_t i = 0; i < sizeof kinds && !s.ok; i++) {
         for (struct header *h = j->x->msg->headers; h && !s.ok; h = h->next) {
-            struct str error;
-            if (h->type == kinds[i]) {
-                s.header = STR_CAT(j->x->pool, header_name(h), STR(":"));
-                mailbox_each(j->x->pool, header_body(h), check_header_sender, &s, &error);
+            struct str error, bad;
+            if (h->type != kinds[i]) {
+                continue;
+            }
+            s.header = STR_CAT(j->x->pool, header_name(h), STR(":"));
+            if (!mailbox_walk(j->x->pool, header_body(h), check_header_sender, &s, &error, &bad)) {
+                j->log = str_fmt(j->x->pool,
+                                 "syntax error in '%.*s' header when scanning for sender: "
+                                 "%.*s in \"%.*s\"",
+                                 STR_ARG(s.header), STR_ARG(error), STR_ARG(bad));
+                return without_details(j, TEST_FAIL);
             }
         }
     }
@@ -256,14 +278,9 @@ static enum acl_test verify_header_sender(struct acl_job *j, struct verify *v)
         j->log = j->user = STR_NONE;
         return TEST_OK;
     }
-    j->log = STR("there is no valid sender in any header line");
-    if (acl_settings(j->x->conf)->smtp_return_error_details) {
-        if (str_unset(j->user)) {
-            j->user = STR_CAT(j->x->pool, STR("Rejected after DATA: "), j->log);
-        }
-        j->temp_details |= s.rc == TEST_DEFER;
-    }
-    return s.rc;
+    j->log = s.rc == TEST_DEFER ? STR("all attempts to verify a sender in a header line deferred")
+                                : STR("there is no valid sender in any header line");
+    return without_details(j, s.rc);
 }
 
 /* ---- the client ---- */

@@ -17,6 +17,7 @@ struct parser {
     unsigned flags;
     struct str error;
     uint32_t word_end; /* of the last word of a local part */
+    bool angle;        /* inside <> */
 };
 
 static bool fail(struct parser *p, struct str text)
@@ -95,14 +96,16 @@ static bool quoted(struct parser *p, struct buf *out)
 static void atom(struct parser *p, struct buf *out)
 {
     while (!at_end(p)) {
-        if (peek(p) == '\\' && p->at + 1 < p->in.len) {
-            buf_addc(out, p->in.p[p->at]);
+        if (peek(p) == '\\') {
+            buf_addc(out, '\\');
             p->at++;
         } else if (!is_atom(peek(p))) {
             return;
         }
-        buf_addc(out, peek(p));
-        p->at++;
+        if (!at_end(p)) {
+            buf_addc(out, peek(p));
+            p->at++;
+        }
     }
 }
 
@@ -122,8 +125,7 @@ static bool local_part(struct parser *p, struct buf *out, int *words)
                 return false;
             }
             ++*words;
-        } else if ((is_atom(c) || (c == '\\' && p->at + 1 < p->in.len)) &&
-                   (out->len == 0 || out->p[out->len - 1] == '.')) {
+        } else if ((is_atom(c) || c == '\\') && (out->len == 0 || out->p[out->len - 1] == '.')) {
             atom(p, out);
             ++*words;
         } else {
@@ -132,20 +134,24 @@ static bool local_part(struct parser *p, struct buf *out, int *words)
     }
 }
 
+/* What stands in brackets. Outside <> nobody asks whether literals are allowed, or what they are. */
 static bool literal(struct parser *p, struct buf *out)
 {
-    if (p->flags & MBX_NO_LITERAL) {
+    if (p->flags & MBX_NO_LITERAL && p->angle) {
         return fail(p, STR("domain literals not allowed"));
     }
-    for (; !at_end(p) && peek(p) != ']'; p->at++) {
-        if (!isspace((unsigned char)peek(p))) {
-            buf_addc(out, peek(p));
-        }
+    while (!at_end(p) && !strchr("]\\", peek(p)) && !isspace((unsigned char)peek(p))) {
+        buf_addc(out, peek(p));
+        p->at++;
     }
-    if (at_end(p)) {
-        return fail(p, STR("domain missing or malformed"));
+    if (peek(p) != ']') {
+        return fail(p, STR("malformed domain literal"));
     }
     p->at++;
+    if (p->flags & MBX_NO_LITERAL) {
+        buf_addc(out, ']');
+        return true;
+    }
     struct str inside = str_from(buf_str(out), 1);
     struct ip ip;
     if (str_startsi(inside, "IPv6:")) {
@@ -219,6 +225,10 @@ static bool source_route(struct parser *p)
         }
         p->at++;
         skip_space(p);
+        if (peek(p) == ':') {
+            p->at++;
+            return true;
+        }
         if (peek(p) != '@') {
             return fail(p, STR("colon expected after route list"));
         }
@@ -264,6 +274,7 @@ static bool addr_spec(struct parser *p, struct mailbox *out)
 static bool angle_addr(struct parser *p, struct mailbox *out)
 {
     bool excess = false;
+    p->angle = true;
     p->at++;
     skip_space(p);
     if (peek(p) == '<' && p->flags & MBX_STRIP_BRACKETS) {
@@ -291,7 +302,7 @@ static bool angle_addr(struct parser *p, struct mailbox *out)
         return false;
     }
     skip_space(p);
-    if (str_empty(out->domain) && !at_end(p) && peek(p) != '>') {
+    if (str_empty(out->domain) && (at_end(p) || peek(p) != '>')) {
         return fail(p, str_fmt(p->pool, "\"@\" or \".\" expected after \"%.*s\"",
                                STR_ARG(out->local_part)));
     }
@@ -339,6 +350,23 @@ static bool word_begins(const struct parser *p)
     return is_atom(c) || c == '"' || c == '\\';
 }
 
+/* Something behind a word that makes it a phrase, which leads to no '<'. */
+static bool no_phrase(struct parser *p)
+{
+    struct buf sink;
+    buf_init(&sink, p->pool, p->in.len + 1u);
+    while (word_begins(p)) {
+        if (peek(p) == '"' && !quoted(p, &sink)) {
+            return fail(p, STR("unmatched doublequote in local part (expected word or \"<\")"));
+        }
+        if (word_begins(p) && peek(p) != '"') {
+            atom(p, &sink);
+        }
+        skip_space(p);
+    }
+    return fail(p, STR("missing or malformed local part (expected word or \"<\")"));
+}
+
 static bool mailbox(struct parser *p, struct mailbox *out)
 {
     skip_space(p);
@@ -358,7 +386,8 @@ static bool mailbox(struct parser *p, struct mailbox *out)
     if (peek(p) == '<') {
         return angle_addr(p, out);
     }
-    if (peek(p) == '@' && !source_route(p)) {
+    bool routed = peek(p) == '@';
+    if (routed && !source_route(p)) {
         return str_starts(p->error, "colon") && str_chr(p->in, ',') < 0
                    ? fail(p, STR("no local part"))
                    : false;
@@ -366,7 +395,7 @@ static bool mailbox(struct parser *p, struct mailbox *out)
     skip_space(p);
     out->start = p->at;
     if (at_end(p)) {
-        return fail(p, STR("empty address"));
+        return fail(p, routed ? STR("missing or malformed local part") : STR("empty address"));
     }
     if (!word_begins(p) && peek(p) != '.') {
         return fail(p, STR("missing or malformed local part (expected word or \"<\")"));
@@ -375,11 +404,11 @@ static bool mailbox(struct parser *p, struct mailbox *out)
         return false;
     }
     skip_space(p);
-    if (str_empty(out->domain) && !at_end(p)) {
-        /* another word: a phrase that leads nowhere */
-        return word_begins(p)
-                   ? fail(p, STR("missing or malformed local part (expected word or \"<\")"))
-                   : may_not_follow(p);
+    if (str_empty(out->domain) && !at_end(p) && peek(p) != ';') {
+        return no_phrase(p);
+    }
+    if (str_empty(out->domain) && routed) {
+        return fail(p, STR("domain missing in source-routed address"));
     }
     return true;
 }

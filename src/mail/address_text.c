@@ -88,9 +88,9 @@ static bool is_blank(struct str s)
     return true;
 }
 
-bool mailbox_each(struct pool *pool, struct str body,
+bool mailbox_walk(struct pool *pool, struct str body,
                   bool (*f)(void *closure, const struct mailbox *m), void *closure,
-                  struct str *error)
+                  struct str *error, struct str *bad)
 {
     for (uint32_t from = 0; from < body.len;) {
         uint32_t end = mailbox_list_next(body, from, true);
@@ -98,7 +98,14 @@ bool mailbox_each(struct pool *pool, struct str body,
         struct str piece = str_sub(body, from, end - from);
         if (!group_name && !is_blank(piece)) {
             struct mailbox m;
-            if (!mailbox_parse(pool, piece, MBX_NULL, &m, error)) {
+            struct str why;
+            if (!mailbox_parse(pool, piece, MBX_NULL, &m, &why)) {
+                if (!error) {
+                    from = end + 1;
+                    continue;
+                }
+                *error = why;
+                *bad = str_trim(piece);
                 return false;
             }
             m.start += from;
@@ -110,6 +117,14 @@ bool mailbox_each(struct pool *pool, struct str body,
         from = end + 1;
     }
     return true;
+}
+
+bool mailbox_each(struct pool *pool, struct str body,
+                  bool (*f)(void *closure, const struct mailbox *m), void *closure,
+                  struct str *error)
+{
+    struct str bad;
+    return mailbox_walk(pool, body, f, closure, error, &bad);
 }
 
 static bool local_part_needs_quotes(struct str lp)

@@ -93,7 +93,6 @@ static bool add_address(void *closure, const struct mailbox *m)
 static bool op_addresses(struct ectx *x, struct str param, struct str subject, struct str *out)
 {
     struct address_list l = {.sep = ':'};
-    struct str error;
     (void)param;
     buf_init(&l.out, x->pool, (size_t)subject.len * 2 + 2);
     l.out.tainted = subject.tainted;
@@ -106,7 +105,7 @@ static bool op_addresses(struct ectx *x, struct str param, struct str subject, s
         l.sep = subject.p[1];
         subject = str_from(subject, 2);
     }
-    mailbox_each(x->pool, subject, add_address, &l, &error);
+    mailbox_each(x->pool, subject, add_address, &l, NULL);
     *out = buf_str(&l.out);
     return true;
 }

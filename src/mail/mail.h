@@ -41,10 +41,18 @@ bool mailbox_parse(struct pool *pool, struct str text, unsigned flags, struct ma
 /* End of the first address in a comma-separated list (comments, quotes, groups skipped). */
 uint32_t mailbox_list_next(struct str list, uint32_t from, bool allow_group);
 
-/* Each address of a header body, through groups; false with the words of the first error. */
+/*
+ * Each address of a header body, through groups; false with the words of the first error. If
+ * `error` is NULL what is no address is passed over.
+ */
 bool mailbox_each(struct pool *pool, struct str body,
                   bool (*f)(void *closure, const struct mailbox *m), void *closure,
                   struct str *error);
+
+/* The same; *bad is the text of the address that is none. */
+bool mailbox_walk(struct pool *pool, struct str body,
+                  bool (*f)(void *closure, const struct mailbox *m), void *closure,
+                  struct str *error, struct str *bad);
 
 /* Offset of the @ that ends the local part of a clean address; -1 if there is none. */
 ptrdiff_t mailbox_at(struct str address);

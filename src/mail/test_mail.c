@@ -72,7 +72,7 @@ TEST(mailbox_flags_matter)
     CHECK(mailbox_parse(unit_pool(), STR("<<a@b>>"), MBX_STRIP_BRACKETS, &m, &error));
     CHECK(mailbox_parse(unit_pool(), STR("<a@b.>"), MBX_STRIP_DOT, &m, &error));
     CHECK_STR(m.text, "a@b");
-    CHECK(!mailbox_parse(unit_pool(), STR("a@[1.2.3.4]"), MBX_NO_LITERAL, &m, &error));
+    CHECK(!mailbox_parse(unit_pool(), STR("<a@[1.2.3.4]>"), MBX_NO_LITERAL, &m, &error));
     CHECK(mailbox_parse(unit_pool(), str_taint(STR("a@b")), 0, &m, &error) && m.text.tainted);
 }
 

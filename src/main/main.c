@@ -98,7 +98,7 @@ static int each_input(struct command *c, const struct config *conf,
     char line[4096];
     int worst = 0;
     for (size_t i = 0; i < c->args.n; i++) {
-        int status = f(c, conf, c->args.v[i]);
+        int status = str_empty(c->args.v[i]) ? 0 : f(c, conf, c->args.v[i]);
         worst = status > worst ? status : worst;
     }
     if (c->args.n) {

@@ -196,8 +196,7 @@ static void test_one(struct test *t, struct str text, bool as_sender)
 {
     struct mailbox box;
     struct str error;
-    if (!mailbox_parse(t->pool, text, mailbox_flags(t->x.conf) & ~(unsigned)MBX_NO_LITERAL, &box,
-                       &error)) {
+    if (!mailbox_parse(t->pool, text, mailbox_flags(t->x.conf), &box, &error)) {
         printf("syntax error: %.*s\n",
                STR_ARG(str_empty(str_trim(text)) ? STR("empty address") : error));
         worst(t, STATUS_FAIL);

@@ -218,6 +218,7 @@ static void say_accepted(struct conv *c, struct acl_reply *a)
 static void black_hole(struct conv *c, struct receiver *r, const char *by,
                        const struct acl_reply *a)
 {
+    receive_take_size(r);
     receive_abort(r);
     receive_log(r);
     log_msg(LOG_MAIN, c->msg, "=> blackhole (%s discarded recipients)%s%.*s", by,
@@ -385,7 +386,9 @@ static bool have_recipients(struct conv *c, const char *cmd, enum conv_end *end)
         reply_lines(c, STR("503 "), false, STR("All RCPT commands were rejected with this error:"));
         reply_lines(c, STR("503 "), false, c->rcpt_reply);
     }
-    if (c->advertised_pipelining && c->last_was_rcpt) {
+    bool behind_rcpt = c->last_was_rcpt;
+    c->last_was_rcpt = false;
+    if (c->advertised_pipelining && behind_rcpt) {
         reply(c, "503 Valid RCPT command must precede %s", cmd);
     } else {
         *end = reply_error(c, true, 503, STR_NONE,

@@ -297,8 +297,7 @@ static bool set_received(struct receiver *r)
     return true;
 }
 
-/* The size of the message as it is kept. */
-static void take_size(struct receiver *r)
+void receive_take_size(struct receiver *r)
 {
     struct message *m = r->msg;
     m->size = m->body_size + 1;
@@ -346,7 +345,7 @@ bool receive_commit(struct receiver *r, enum queue_how how)
         m->frozen = true;
         m->frozen_at = time(NULL);
     }
-    take_size(r);
+    receive_take_size(r);
     m->spool_writer = NULL;
     receive_note(r);
     if (!spool_commit(&r->spool, m)) {

@@ -393,6 +393,7 @@ static int keep(struct plain *p)
         return status;
     }
     if (discard || p->msg->recipient_count == 0) {
+        receive_take_size(&p->r);
         receive_log(&p->r);
         log_msg(LOG_MAIN, p->msg, "=> blackhole (non-SMTP ACL discarded recipients)%s%.*s",
                 str_unset(a.log) ? "" : ": ", STR_ARG(a.log));

@@ -207,10 +207,42 @@ static bool set_defaults(struct command *c, int n, struct str value)
     return true;
 }
 
+/* True if the text is made of debug selectors of Exim's, each with + or - before it. */
+static bool debug_selectors_ok(struct str text)
+{
+    static const char *const names[] = {
+        "acl",       "all",     "auth",         "deliver",      "dns",         "dnsbl",
+        "exec",      "expand",  "filter",       "hints_lookup", "host_lookup", "ident",
+        "interface", "lists",   "load",         "local_scan",   "lookup",      "memory",
+        "noutf8",    "pid",     "process_info", "queue_run",    "receive",     "resolver",
+        "retry",     "rewrite", "route",        "timestamp",    "tls",         "transport",
+        "uid",       "verify"};
+    while (!str_empty(text)) {
+        uint32_t end = 1;
+        while (end < text.len && text.p[end] != '+' && text.p[end] != '-') {
+            end++;
+        }
+        struct str name = str_sub(text, 1, end - 1);
+        bool known = false;
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+            known = known || str_is(name, names[i]);
+        }
+        if (!known || (text.p[0] != '+' && text.p[0] != '-')) {
+            return false;
+        }
+        text = str_from(text, end);
+    }
+    return true;
+}
+
 static bool set_debug(struct command *c, int n, struct str value)
 {
     (void)n;
-    (void)value;
+    struct str selectors = str_starts(value, "d") ? str_from(value, 1) : value;
+    if (!str_empty(selectors) && !debug_selectors_ok(selectors)) {
+        fprintf(stderr, "exim: unknown debug_selector setting: %.*s\n", STR_ARG(selectors));
+        exit(1);
+    }
     debug_on(true);
     c->foreground = true;
     c->verbose = true;
@@ -538,8 +570,16 @@ static bool settle(struct command *c)
         c->action = ACT_EXPAND;
     }
     if (c->action == ACT_NONE) {
-        bool given = c->args.n || c->submission.extract;
-        c->action = given ? ACT_RECEIVE : ACT_HELP;
+        c->action = ACT_RECEIVE;
+    }
+    if (c->action == ACT_RECEIVE && c->submission.mode == SUBMIT_MESSAGE && !c->args.n &&
+        !c->submission.extract) {
+        c->action = ACT_HELP;
+        c->unclear = true;
+    }
+    if (c->submission.extract && c->action == ACT_TEST_ADDRESS) {
+        fprintf(stderr, "exim: incompatible command-line options or arguments\n");
+        return false;
     }
     if (c->action == ACT_QUEUE_RUN) {
         c->run.first = c->args.n > 0 ? c->args.v[0] : STR_NONE;

@@ -55,6 +55,7 @@ struct command {
     bool retry_times;          /* -Mc: as in an ordinary delivery */
     /* tests */
     bool verify, as_sender, names_only, verbose;
+    bool unclear;                        /* the command line asks for nothing */
     struct str message_file, message_id; /* -bem, -Mset */
     struct str log_line, bi_argument, syslog_tag;
 };

@@ -190,12 +190,11 @@ static int run_reference(struct command *c, const struct config *conf)
 
 static int run_help(struct command *c, const struct config *conf)
 {
-    (void)c;
     (void)conf;
     puts("minim is a mail transfer agent. Mail programs call it as sendmail; as a daemon (-bd) it\n"
          "receives mail by SMTP. What it does depends on its options, which are those of Exim:\n"
          "see minim(8).");
-    return 0;
+    return c->unclear;
 }
 
 /* Prints what was wrong with the command line's macros or with the configuration. */

@@ -48,6 +48,11 @@ static bool is_selected(const struct config *conf, const struct queue_run_opts *
     struct str error;
     ectx_init(&x, conf, pool);
     bool ok = spool_peek(conf, id, &m, &error) == SPOOL_OK;
+    if (ok && m.frozen && !o->force_frozen) {
+        /* As Exim says it of every frozen message that it looks at here: without the id. */
+        log_write(log_if(LS_skip_delivery, LOG_MAIN), "Message is frozen");
+        ok = false;
+    }
     if (ok && o->first_only) {
         ok = m.deliver_firsttime;
     }

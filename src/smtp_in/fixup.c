@@ -22,14 +22,14 @@ struct fixup {
     struct str prefix; /* "Resent-" or nothing */
 };
 
-/* Adds a line at the end, or behind our Received: line where a message is resent. */
+/* Adds a line: From: and Sender: at the end; others behind our Received: where a message is resent. */
 static struct header *add(struct fixup *f, char type, struct str text)
 {
     struct header *h = POOL_NEW(f->pool, struct header);
     h->text = text;
     h->type = type;
     struct header **at = &f->m->headers;
-    if (f->r->resent) {
+    if (f->r->resent && type != 'F' && type != 'S') {
         at = &f->m->headers->next;
     } else {
         while (*at) {

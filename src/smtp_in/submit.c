@@ -460,7 +460,8 @@ static void fill_message(struct plain *p)
 {
     struct message *m = p->msg;
     const struct submission *sub = p->sub;
-    m->local = true;
+    /* whoever is trusted and names a sender speaks for somebody else */
+    m->local = !(sub->trusted && sub->sender_set);
     m->originator_login = p->sess->caller_login;
     m->originator_uid = sub->uid;
     m->originator_gid = sub->gid;

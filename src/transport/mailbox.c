@@ -108,7 +108,10 @@ int plan_make_directories(struct pool *pool, const struct plan *p, struct str pa
     if (errno != ENOENT) {
         return -1;
     }
-    if (!p->f.create_directory || !may_create(p, STR_CAT(pool, dir, STR("/")))) {
+    if (!p->f.create_directory) {
+        return 0; /* opening the file will say what is missing */
+    }
+    if (!may_create(p, STR_CAT(pool, dir, STR("/")))) {
         errno = ENOENT;
         return -1;
     }

@@ -62,6 +62,7 @@ static int wire_read(BIO *b, char *p, int n)
 static int wire_write(BIO *b, const char *p, int n)
 {
     struct tls_link *l = BIO_get_data(b);
+    BIO_clear_retry_flags(b); /* what a read left there would make an error look like a wait */
     ssize_t put = tls_push(l->t, p, (size_t)n);
     if (put < 0) {
         l->last_errno = errno;

@@ -207,6 +207,11 @@ static ssize_t filter_write(void *ctx, const char *p, size_t n, int timeout_ms)
     do {
         io = t->backend->write(t->link, p, n, &put);
     } while (io == TLS_IO_AGAIN);
+    if (io == TLS_IO_EOF) { /* to a writer an end is an error */
+        t->ended = true;
+        errno = t->wire_errno ? t->wire_errno : EPIPE;
+        return -1;
+    }
     return filter_result(t, io, put);
 }
 

@@ -56,6 +56,7 @@ my @RULES = (
         sub ($self, $from) { "$from Tue Mar 02 09:44:33 1999" }, 'time of the run'],
     ['date without zone', '*', qr/\b$DAY $MONTH [ \d]\d \d\d:\d\d:\d\d \d{4}/, 'Tue Mar 02 09:44:33 1999', 'time of the run'],
     ['time of a hints database', 'stdout', qr/\b\d\d-$MONTH-\d{4} \d\d:\d\d:\d\d\b/, '02-Mar-1999 09:44:33', 'time of the run'],
+    ['key of a session', 'stdout', qr/^[0-9a-f]{64}(?=:? (?:cannot|02-Mar))/m, 'KEY', 'a digest of settings, paths and library'],
     ['durations', $LOG, qr/ (QT|DT|RT|D)=(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s(?=[\s,;]|$)/,
         sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
     ['load average', $LOG, qr/(?<=load average )\d+\.\d\d|(?<=\(load )\d+\.\d\d(?=, max)/, 'l.ll', 'load of the machine'],

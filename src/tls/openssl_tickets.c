@@ -1,6 +1,8 @@
 /*
  * Session tickets by OpenSSL 3: sealing and opening them with the keys of tickets.c as a server,
  * sessions as bytes as a client. What is worth resuming is decided elsewhere.
+ *
+ * A ticket that cannot be opened is no error: the handshake is a full one.
  */
 #include "tls/der.h"
 #include "tls/openssl.h"

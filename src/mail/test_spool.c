@@ -14,10 +14,9 @@ static struct mail_settings mail;
 static struct config *fresh(void)
 {
     struct config *conf = POOL_NEW(unit_pool(), struct config);
-    char *dir = str_cstr(unit_pool(), STR("/tmp/minim-spool.XXXXXX"));
     core = (struct core_settings){.message_logs = true};
     mail = (struct mail_settings){.message_body_visible = 500};
-    core.spool_directory = str_c(mkdtemp(dir));
+    core.spool_directory = unit_dir();
     conf->settings[ROOM_CORE] = &core;
     conf->settings[ROOM_MAIL] = &mail;
     return conf;

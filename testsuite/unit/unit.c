@@ -4,10 +4,13 @@
  */
 #include "unit/unit.h"
 
+#include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct unit_test *tests;
 static struct pool *pool;
+static struct strvec dirs;
 static int failures;
 
 void unit_register(struct unit_test *t)
@@ -41,6 +44,33 @@ bool unit_check_str(struct str got, struct str want, const char *file, int line,
     return ok;
 }
 
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)st;
+    (void)kind;
+    (void)where;
+    return remove(path);
+}
+
+struct str unit_dir(void)
+{
+    char *path = str_cstr(pool, str_c("/tmp/minim-unit-XXXXXX"));
+    if (!mkdtemp(path)) {
+        perror("mkdtemp");
+        exit(1);
+    }
+    strvec_push(&dirs, str_c(path));
+    return str_c(path);
+}
+
+static void remove_dirs(void)
+{
+    for (size_t i = 0; i < dirs.n; i++) {
+        nftw(dirs.v[i].p, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    }
+    dirs = (struct strvec){.pool = pool};
+}
+
 int main(int argc, char **argv)
 {
     int passed = 0, failed = 0;
@@ -50,7 +80,9 @@ int main(int argc, char **argv)
             continue;
         }
         failures = 0;
+        dirs = (struct strvec){.pool = pool};
         t->run();
+        remove_dirs();
         pool_clear(pool);
         if (failures) {
             failed++;

@@ -23,6 +23,9 @@ bool unit_check_str(struct str got, struct str want, const char *file, int line,
 /* A pool that is emptied after each test. */
 struct pool *unit_pool(void);
 
+/* A new folder, which is removed with all that is in it after the test. */
+struct str unit_dir(void);
+
 #define TEST(id) \
     static void test_##id(void); \
     __attribute__((constructor)) static void register_##id(void) \

@@ -63,15 +63,15 @@ static const struct acl_condition *find_row(struct str word)
 /* `set acl_m_x`: the variable's name, which must be one of ours. */
 static bool read_variable(struct opt_reader *r, struct acl_line *l, struct str *rest)
 {
-    struct str name = take_word(rest);
+    struct str whole = str_rtrim(*rest), name = take_word(rest);
     bool ours = name.len > 5 && (str_starts(name, "acl_c") || str_starts(name, "acl_m")) &&
                 (isdigit((unsigned char)name.p[5]) || name.p[5] == '_');
     if (!ours) {
         return opt_error(
             r,
-            "invalid variable name after \"set\" in ACL modifier \"set %.*s\" (must start \"acl_c\" or "
+            "error in ACL: invalid variable name after \"set\" in ACL modifier \"set %.*s\" (must start \"acl_c\" or "
             "\"acl_m\")",
-            STR_ARG(name));
+            STR_ARG(whole));
     }
     if (isdigit((unsigned char)name.p[5]) && name.len > 6 &&
         !str_all_in(str_from(name, 5), "0123456789")) {
@@ -126,14 +126,15 @@ static bool read_condition(struct opt_reader *r, struct acl_statement *s, struct
                          STR_ARG(whole));
     }
     if (negated && (row->flags & AC_MODIFIER)) {
-        return opt_error(r, "error in ACL: negation is not allowed with \"%s\"", row->name);
+        return opt_error(r, "error in ACL: ACL error: negation is not allowed with \"%s\"",
+                         row->name);
     }
     if (row->flags & AC_UNSUPPORTED) {
         return opt_error(r, "ACL %s \"%s\" is not supported by this version of minim",
                          row->flags & AC_MODIFIER ? "modifier" : "condition", row->name);
     }
     if (str_is(word, "endpass") && s->verb != VERB_ACCEPT && s->verb != VERB_DISCARD) {
-        return opt_error(r, "error in ACL: \"%s\" is not allowed with \"%s\"", row->name,
+        return opt_error(r, "error in ACL: ACL error: \"%s\" is not allowed with \"%s\"", row->name,
                          acl_verb_name(s->verb));
     }
     struct acl_line *l = POOL_NEW(r->pool, struct acl_line);

@@ -44,6 +44,14 @@ static bool set_bool(struct opt_reader *r, bool *field, struct str value, bool n
         return opt_error(r, "extra characters follow boolean option no_%s", r->option);
     }
     bool yes = str_isi(value, "true") || str_isi(value, "yes");
+    struct str rest = value, word;
+    str_next(&rest, ' ', &word);
+    bool more = !str_empty(str_trim(rest)) && (str_isi(word, "true") || str_isi(word, "yes") ||
+                                               str_isi(word, "false") || str_isi(word, "no"));
+    if (more) {
+        return opt_error(r, "extra characters follow \"%.*s\" for boolean option %s", STR_ARG(word),
+                         r->option);
+    }
     if (!yes && !str_isi(value, "false") && !str_isi(value, "no")) {
         return opt_error(r, "\"%.*s\" is not a valid value for the \"%s\" option", STR_ARG(value),
                          r->option);
@@ -290,7 +298,8 @@ bool opt_set(struct opt_reader *r, const struct option *row, void *base, struct 
         return set_bool(r, FIELD(base, row, bool), value, negated) &&
                (!row->parse || row->parse(r, base, value));
     }
-    if (row->type == OPT_TRUTH && (negated || str_unset(value))) {
+    bool literal = !str_empty(value) && str_chr(value, '$') < 0;
+    if (row->type == OPT_TRUTH && (negated || str_unset(value) || literal)) {
         bool b = false;
         return set_bool(r, &b, value, negated) &&
                set_etext(r, FIELD(base, row, struct etext), str_c(b ? "true" : "false"));

@@ -187,7 +187,7 @@ static bool finish(struct config *conf, struct opt_reader *r)
     }
     int64_t max = str_is(s->message_id_compat, "4.96") ? 16 : 10;
     if (n < 0 || n > max) {
-        return opt_error(r, "localhost_number is %lld: it must be from 0 to %lld", (long long)n,
+        return opt_error(r, "localhost_number is greater than the maximum allowed value (%lld)",
                          (long long)max);
     }
     s->localhost_number = (int)n;

@@ -285,7 +285,7 @@ static void begin_instance(struct building *b, struct str name, struct str rest)
     b->ignore = false;
     b->generic_seen = map_new(r->pool, false);
     b->own_seen = map_new(r->pool, false);
-    if (str_empty(name)) {
+    if (str_empty(name) || isdigit((unsigned char)name.p[0])) {
         opt_error(r, "%s name missing", word);
     } else if (map_get(b->names, name)) {
         opt_error(r, "there are two %ss called \"%.*s\"", word, STR_ARG(name));

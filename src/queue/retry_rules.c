@@ -81,7 +81,10 @@ const char *retry_parse_error(struct str name, struct retry_rule *rule)
         rule->quota_age = time_interval(str_from(name, 6));
         return rule->quota_age < 0 ? "bad time value" : NULL;
     }
-    return retry_unknown_error;
+    return str_startsi(name, "refused_") ? "A or MX expected after \"refused\""
+           : str_startsi(name, "timeout_")
+               ? "\"A\", \"MX\", or \"connect\" expected after \"timeout\""
+               : retry_unknown_error;
 }
 
 /* A factor such as "1.5", in thousandths; -1 if it is none. */

@@ -191,9 +191,8 @@ static bool init(struct opt_reader *r, struct transport *t)
         o->create = CREATE_UNDER;
     } else {
         return opt_error(r,
-                         "%.*s transport:\n  invalid value given for \"file_create\" for the "
-                         "%.*s transport: \"%.*s\"",
-                         STR_ARG(t->name), STR_ARG(t->name), STR_ARG(o->create_file));
+                         "invalid value given for \"create_file\" for the %.*s transport: '%.*s'",
+                         STR_ARG(t->name), STR_ARG(o->create_file));
     }
     o->lock_retries = o->lock_retries > 0 ? o->lock_retries : 1;
     if (str_unset(o->quota_warn_message.text) &&

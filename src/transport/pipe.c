@@ -132,14 +132,18 @@ static bool init(struct opt_reader *r, struct transport *t)
                          STR_ARG(name));
     }
     if (o->log_output && o->log_fail_output) {
-        return opt_error(r, "%.*s transport:\n  both log_output and log_fail_output are set",
+        return opt_error(r, "both log_output and log_fail_output set for the %.*s transport",
                          STR_ARG(name));
     }
     if (o->use_shell && (o->restrict_to_path || !str_unset(o->allow_commands.text))) {
-        return opt_error(r,
-                         "%.*s transport:\n  both allow_commands (or restrict_to_path) and "
-                         "use_shell are set",
+        return opt_error(r, "both %s and use_shell set for %.*s transport",
+                         o->restrict_to_path ? "restrict_to_path" : "allow_commands",
                          STR_ARG(name));
+    }
+    if (!str_is(str_trim(o->temp_errors), "*") && !str_all_in(o->temp_errors, "0123456789: ")) {
+        return opt_error(
+            r, "temp_errors must be a list of numbers or an asterisk for the %.*s transport",
+            STR_ARG(name));
     }
     if (o->use_bsmtp) {
         o->check_string = STR(".");

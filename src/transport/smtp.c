@@ -482,7 +482,7 @@ static bool init(struct opt_reader *r, struct transport *t)
                          STR_ARG(t->name));
     }
     if (o->command_timeout <= 0 || o->data_timeout <= 0 || o->final_timeout <= 0) {
-        return opt_error(r, "%.*s transport: command, data, or final timeout value is zero",
+        return opt_error(r, "command, data, or final timeout value is zero for %.*s transport",
                          STR_ARG(t->name));
     }
     return true;

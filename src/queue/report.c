@@ -192,14 +192,17 @@ static void log_arrival(struct report *r)
     buf_init(&b, r->pool, 16384);
     buf_addf(&b, "<= <> R=%.*s U=%.*s P=local S=%lld", STR_ARG(r->j->m->id),
              STR_ARG(m->session_facts->ident), (long long)m->size);
-    if (log_wants(LS_msg_id_created)) {
-        struct str id = report_message_id(r->pool, m);
-        buf_addf(&b, " id*=%.*s", (int)id.len - 2, id.p + 1);
+    if (log_wants(LS_8bitmime)) {
+        buf_addz(&b, " M8S=0");
     }
     if (log_wants(LS_receive_time)) {
         struct str t =
             time_used(r->pool, m->received, m->received_complete, log_wants(LS_millisec));
         buf_addf(&b, " RT=%.*s", STR_ARG(t));
+    }
+    if (log_wants(LS_msg_id_created)) {
+        struct str id = report_message_id(r->pool, m);
+        buf_addf(&b, " id*=%.*s", (int)id.len - 2, id.p + 1);
     }
     if (log_wants(LS_subject)) {
         const struct header *h = header_find(m, STR("Subject"));

@@ -55,6 +55,26 @@ static bool tell(struct job *j, struct address *group, int fd)
     return false;
 }
 
+/*
+ * Ends the connection, unless other messages wait for its host: they follow in a process that nobody
+ * waits for, since this message is not to wait for them.
+ */
+static void leave_connection(struct job *j)
+{
+    struct smtp_kept to;
+    bool alone = (j->flags & (DELIVER_CONTINUED | DELIVER_ALONE)) != 0;
+    pid_t pid = alone || !smtp_kept(&to) ? -1 : fork();
+    if (pid > 0) {
+        return;
+    }
+    if (pid == 0) {
+        struct str id = j->m->id;
+        spool_close(j->m); /* the parent's lock of it stays */
+        waiting_follow(j->conf, id, j->flags);
+    }
+    smtp_close_kept();
+}
+
 _Noreturn static void work(struct job *j, struct address *list, int fd)
 {
     bool ok = true;
@@ -74,7 +94,8 @@ _Noreturn static void work(struct job *j, struct address *list, int fd)
         }
         ok = tell(j, group, fd);
     }
-    smtp_close_kept();
+    close(fd);
+    leave_connection(j);
     child_end(ok ? 0 : 1);
 }
 

@@ -246,7 +246,8 @@ bool retry_host_check(struct delivery *d, struct host *h)
     struct str host_key, message_key;
     bool host_known, message_known;
     host_keys(j, d, h, &host_key, &message_key);
-    bool wait = record_waits(j, host_key, h, &host_known, &host);
+    /* a connection that is there says more than the record, which is about to go */
+    bool wait = record_waits(j, host_key, h, &host_known, &host) && !d->only_kept;
     wait |= record_waits(j, message_key, h, &message_known, &message);
     h->status = HOST_USABLE;
     h->last_try = host_known ? (int)(time(NULL) - host.last) : 0;

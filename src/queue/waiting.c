@@ -200,8 +200,8 @@ bool waiting_others(struct delivery *d, const struct host *host)
     struct job *j = d->owner;
     struct wait_record r;
     struct str data;
-    if (j->forked || !takes_several(d->transport)) {
-        return false; /* such a process ends with this delivery */
+    if (!takes_several(d->transport)) {
+        return false;
     }
     struct hints *h = database(j->conf, j->pool, d->transport->name, false);
     if (!h || !hints_get(h, j->pool, host_key(host->name), &data) || !decode(data, &r)) {

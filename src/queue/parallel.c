@@ -63,6 +63,7 @@ static void leave_connection(struct job *j)
 {
     struct smtp_kept to;
     bool alone = (j->flags & (DELIVER_CONTINUED | DELIVER_ALONE)) != 0;
+    hints_close_all(); /* they would not survive another fork */
     pid_t pid = alone || !smtp_kept(&to) ? -1 : fork();
     if (pid > 0) {
         return;

@@ -162,10 +162,11 @@ sub _start_daemon ($self, $command, @words) {
     $command->{sudo} //= 'root' unless $self->{run}{world}->single;    # others may not choose the file
     my $pid  = $self->_spawn($command, \@words);
     my @ports = _ports(@words);
+    my @others = map { $_->{pid} } @{ $self->{daemons} };
     my $ended;
     my $ready = await($self->{run}->patience, sub {
         return 1 if -s $pidfile && !grep { !listening($_) } @ports;
-        $ended //= !alive($pid) && !$self->{run}->mta_processes;
+        $ended ||= !alive($pid) && !$self->{run}->mta_processes(@others);
         return $ended;
     });
     die "the daemon did not start\n" if !$ready || $ended && !-s $pidfile;

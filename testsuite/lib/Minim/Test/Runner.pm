@@ -91,8 +91,9 @@ sub settle ($self) {
     die "these processes did not end:\n" . join '', map { "    $_\n" } @names;
 }
 
-sub mta_processes ($self) {
-    return others($self->{world}->dns_pid, @{ $self->{servers} }, @{ $self->{background} }, @{ $self->{peers} });
+# What the MTA started, but for the processes known and theirs.
+sub mta_processes ($self, @known) {
+    return others(@known, $self->{world}->dns_pid, @{ $self->{servers} }, @{ $self->{background} }, @{ $self->{peers} });
 }
 
 # Scripted servers end when their script has; one that fails fails the test.

@@ -218,6 +218,9 @@ static enum smtp_status shake_hands(struct smtp_client *c)
     if (tls_start(c->pool, c->stream, o->tls, &c->tls, &error)) {
         return SMTP_OK;
     }
+    if (o->sessions.forget && !str_unset(o->tls->session)) {
+        o->sessions.forget(o->sessions.closure);
+    }
     bool barred = error.fault == TLS_FAULT_OCSP || error.fault == TLS_FAULT_DANE || o->tls->dane;
     return no_tls(c, barred ? SMTP_TLS_BARRED : SMTP_TLS_FAILED, error.text);
 }

@@ -36,6 +36,8 @@ struct smtp_client;
 struct smtp_sessions {
     /* A handshake is due; ehlo is the server's answer to EHLO, unset before it. NULL: nothing is kept. */
     void (*recall)(void *closure, struct tls_side *side, struct str ehlo);
+    /* No session came about with the one that was recalled. */
+    void (*forget)(void *closure);
     /* An encrypted connection is about to be closed. */
     void (*keep)(void *closure, const struct tls_facts *facts);
     void *closure; /* as long-lived as the session */

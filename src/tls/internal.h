@@ -319,6 +319,9 @@ struct tls_record {
     struct str peer;        /* "host [address]" */
 };
 
+/* A record that is complete otherwise gets the digest it is known to be whole by. */
+struct str tls_record_seal(struct pool *pool, struct str record);
+
 /* False for anything that is not a whole record. */
 bool tls_record_read(struct pool *pool, struct str record, struct tls_record *out);
 

@@ -81,6 +81,8 @@ struct str tls_session_key(struct pool *pool, const struct tls_side *side, struc
 /* ---- a client's record ---- */
 
 #define MAGIC "minim tls 1\n"
+enum { DIGEST_SIZE = 32 };
+static const int64_t LATEST = (int64_t)1 << 40; /* time that is believed, in seconds */
 
 static void put_text(struct buf *b, struct str s)
 {
@@ -109,6 +111,27 @@ static bool get_text(struct str *rest, struct str *out)
     return true;
 }
 
+/*
+ * A bit that tipped over in a secret would be found by the server, which then ends the handshake; so
+ * it has to be found before.
+ */
+struct str tls_record_seal(struct pool *pool, struct str record)
+{
+    return STR_CAT(pool, record, digest(pool, DIGEST_SHA256, record));
+}
+
+/* Takes the digest off; false if it is not that of the record. */
+static bool unseal(struct pool *pool, struct str *record)
+{
+    if (record->len < DIGEST_SIZE) {
+        return false;
+    }
+    struct str body = str_sub(*record, 0, record->len - DIGEST_SIZE);
+    struct str seal = str_from(*record, record->len - DIGEST_SIZE);
+    *record = body;
+    return str_eq(seal, digest(pool, DIGEST_SHA256, body));
+}
+
 bool tls_session_record(struct pool *pool, const struct tls_facts *f, struct str *record)
 {
     struct tls *t = f->tls;
@@ -129,7 +152,7 @@ bool tls_session_record(struct pool *pool, const struct tls_facts *f, struct str
     put_text(&b, f->ocsp_detail);
     put_text(&b, t->peer);
     put_text(&b, session);
-    *record = buf_str(&b);
+    *record = tls_record_seal(pool, buf_str(&b));
     return true;
 }
 
@@ -137,12 +160,13 @@ bool tls_record_read(struct pool *pool, struct str record, struct tls_record *ou
 {
     struct str rest = record;
     int64_t n[8];
-    if (!str_starts(rest, MAGIC)) {
+    if (!str_starts(rest, MAGIC) || !unseal(pool, &rest)) {
         return false;
     }
     rest = str_from(rest, sizeof MAGIC - 1);
     for (size_t i = 0; i < ARRAY_LEN(n); i++) {
-        if (!get_number(&rest, ' ', &n[i])) {
+        if (!get_number(&rest, ' ', &n[i]) || n[i] < 0 ||
+            n[i] > (i > 0 && i < 6 ? INT32_MAX : LATEST)) {
             return false;
         }
     }

@@ -339,6 +339,13 @@ static void resumes(struct tls_side server, struct tls_side client)
         struct meeting cut = meet(&server, &again);
         CHECK(cut.ok && !(cut.facts->resumption & RESUME_RESUMED));
 
+        char *damaged = pool_alloc(unit_pool(), first.record.len);
+        memcpy(damaged, first.record.p, first.record.len);
+        damaged[first.record.len - 60] ^= 1;
+        again.session = str_n(damaged, first.record.len);
+        struct meeting odd = meet(&server, &again);
+        CHECK(odd.ok && !(odd.facts->resumption & RESUME_RESUMED));
+
         again.session = first.record;
         again.sni = STR("other.example.com");
         struct meeting other = meet(&server, &again);

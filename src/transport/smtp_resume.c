@@ -49,6 +49,16 @@ static void recall(void *closure, struct tls_side *side, struct str ehlo)
     }
 }
 
+/* Whatever was wrong: the next handshake is to be a full one. */
+static void forget(void *closure)
+{
+    struct resume *r = closure;
+    struct hints *db = str_unset(r->key) ? NULL : hints_open(r->conf, "tls");
+    if (db) {
+        hints_del(db, r->key);
+    }
+}
+
 static void keep(void *closure, const struct tls_facts *facts)
 {
     struct resume *r = closure;
@@ -75,7 +85,7 @@ void smtp_resume(struct ectx *x, struct pool *pool, const struct smtp_options *o
                          .host = str_dup(pool, h->name),
                          .address = str_dup(pool, h->address),
                          .port = co->port};
-    co->sessions = (struct smtp_sessions){recall, keep, r};
+    co->sessions = (struct smtp_sessions){recall, forget, keep, r};
 }
 
 /* ---- for those who list the database ---- */

@@ -156,6 +156,9 @@ void queue_freeze(struct job *j, struct str reason);
 /* Fails every recipient that is left, as `caller` wants it (-Mg). */
 enum deliver_result queue_give_up(const struct config *conf, struct str id, struct str caller);
 
+/* True in a worker of the delivery pool that is to end soon. */
+bool queue_told_to_end(void);
+
 /* Hands a report that has been written to the pool; without one delivers it here. */
 void queue_pending(const struct config *conf, struct str id, unsigned flags);
 

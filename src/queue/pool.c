@@ -24,11 +24,17 @@ enum { RECORD = 32, PIPE_BYTES = 1 << 20, LAST_MS = 5000 /* what is waiting when
 
 static const char pipe_name[] = "minim.delivery";
 
-/* Our end of the pool's pipe: of the process, kept open between messages. */
+/* Of the process: our end of the pool's pipe, kept open between messages; a worker's order to end. */
 static struct {
     int fd;
     pid_t pid;
-} sender = {-1, 0};
+    volatile const int *stop;
+} sender = {-1, 0, NULL};
+
+bool queue_told_to_end(void)
+{
+    return sender.stop && *sender.stop;
+}
 
 int queue_pool_listen(const struct config *conf)
 {
@@ -261,6 +267,7 @@ void queue_worker(const struct config *conf, int fd, volatile const int *stop,
     int idle = hooks ? hooks->idle_ms : -1, ep = make_epoll(fd);
     int64_t until = 0;
     bool broken = ep < 0;
+    sender.stop = stop;
     while (!broken && !(*stop && overdue(&until))) {
         ssize_t n = read(fd, record, RECORD);
         if (n == RECORD) {

@@ -13,8 +13,6 @@
  */
 #include "queue/internal.h"
 
-#include <stdio.h>
-
 enum {
     IDS_MAX = 50,        /* in a record */
     NAME_CUT = 200,      /* of a host's or a transport's name */
@@ -292,7 +290,7 @@ void waiting_follow(const struct config *conf, struct str id, unsigned flags)
     if (pool) {
         strvec_push(&tried, str_dup(pool, id));
     }
-    while (passed_over < PASSED_OVER_MAX && smtp_kept(&to)) {
+    while (passed_over < PASSED_OVER_MAX && smtp_kept(&to) && !queue_told_to_end()) {
         struct str next = take_next(conf, pool, &to, &tried);
         if (str_unset(next)) {
             break;

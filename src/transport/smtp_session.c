@@ -634,7 +634,7 @@ static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const stru
 }
 
 /* True if the connection may be used for a further transaction, and there is one. */
-static bool goes_on(struct ectx *x, const struct delivery *d, const struct smtp_options *o)
+static bool goes_on(struct ectx *x, struct delivery *d, const struct smtp_options *o)
 {
     int max = o->connection_max_messages;
     if (d->connection_broken || (max > 0 && kept.messages >= max)) {
@@ -645,8 +645,7 @@ static bool goes_on(struct ectx *x, const struct delivery *d, const struct smtp_
         return false;
     }
     const struct delivery_hooks *hooks = d->hooks;
-    return d->keep_open ||
-           (hooks && hooks->others_wait && hooks->others_wait((struct delivery *)d, d->host));
+    return d->keep_open || (hooks && hooks->others_wait && hooks->others_wait(d, d->host));
 }
 
 /* Ends a transaction that has not come to its end (RFC 5321 4.1.1.5); false: no connection left. */

@@ -78,9 +78,8 @@ END
 sub tls_options {
     my ($self) = @_;
     my ($tls, $peer) = @$self{qw(tls peer)};
-    my $backend = ($tls // $peer // {})->{backend};
-    my @common  = $backend ? "tls_backend = $backend" : ();
-    push @common, 'openssl_options = +no_tlsv1_3' if $peer && $peer->{version} eq '1.2' && $backend && $backend eq 'openssl';
+    my @common = $tls && $tls->{backend} ? "tls_backend = $tls->{backend}" : ();
+    push @common, 'openssl_options = +no_tlsv1_3' if $peer && $peer->{version} eq '1.2' && ($peer->{backend} // '') eq 'openssl';
     push @common, 'log_selector = +millisec +deliver_time +tls_resumption' if $peer;
     return join "\n", 'tls_advertise_hosts =', @common if !$tls;
     return join "\n", 'tls_advertise_hosts = *', "tls_certificate = $tls->{cert}", "tls_privatekey = $tls->{key}", @common,
@@ -99,6 +98,7 @@ sub remote_options {
 .endif
 END
     my @more = $peer->{kind} ne 'full' ? 'tls_resumption_hosts = *' : ();
+    push @more, "tls_backend = $peer->{backend}" if $peer->{backend};
     push @more, 'host_name_extract = $message_exim_id' if $peer->{kind} eq 'first';
     push @more, 'tls_require_ciphers = NORMAL:-VERS-TLS1.3' if $peer->{version} eq '1.2' && ($peer->{backend} // 'gnutls') eq 'gnutls';
     return join "\n", map { "  $_" } "port = $peer->{port}", 'helo_data = client.test', 'connection_max_messages = 1', 'hosts_require_tls = *',

@@ -60,8 +60,8 @@ bool ossl_offer(struct ssl_st *ssl, struct str session)
 }
 
 /*
- * SSL_SESSION without its [3], the server's certificate. The record has that beside it, and to
- * read its key whenever the session is offered takes a fifth of a delivery's processor time.
+ * SSL_SESSION without its [3], the server's certificate. The record has that beside it, and
+ * reading it costs time whenever the session is offered.
  */
 static struct str without_certificate(struct pool *pool, struct str session)
 {

@@ -41,7 +41,8 @@ bool test_crypteq(struct ectx *x, const struct str *a, size_t n, bool *result)
     if (str_startsi(want, "{crypt}")) {
         want = str_from(want, 7);
     } else if (str_startsi(want, "{crypt16}")) {
-        return eval_fail(x, "{crypt16} is known to Exim but not supported by this version of minim");
+        return eval_fail(x,
+                         "{crypt16} is known to Exim but not supported by this version of minim");
     } else if (str_starts(want, "{")) {
         return eval_fail(x, "unknown encryption mechanism in \"%.*s\"", STR_ARG(want));
     }

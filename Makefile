@@ -93,7 +93,7 @@ suite: all
 
 # The same program and tests under AddressSanitizer and UndefinedBehaviorSanitizer.
 suite-asan:
-	$(MAKE) BUILD=build-asan CFLAGS='$(ASAN)' HARDEN= all build-asan/unit-tests
+	$(MAKE) -j$$(nproc) BUILD=build-asan CFLAGS='$(ASAN)' HARDEN= all build-asan/unit-tests
 	build-asan/unit-tests
 	./runtest --asan -j $$(nproc)
 
@@ -112,9 +112,9 @@ fuzz: need
 check: unit lint selftest suite
 
 test: deps
-	$(MAKE) all
-	$(MAKE) clang
-	$(MAKE) tls-alone
+	$(MAKE) -j$$(nproc) all
+	$(MAKE) -j$$(nproc) clang
+	$(MAKE) -j$$(nproc) tls-alone
 	$(MAKE) lint
 	$(MAKE) doc-check
 	$(MAKE) unit

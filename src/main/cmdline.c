@@ -23,7 +23,15 @@ struct row {
     enum takes takes;
     bool (*set)(struct command *c, int n, struct str value);
     int n;
+    const char *wants; /* what is missed if there is no value; NULL: the option is incomplete */
 };
+
+/* Says what is wrong with an option, in place of the general words; false. */
+static bool complain(struct command *c, struct str text)
+{
+    c->complaint = text;
+    return false;
+}
 
 static bool set_nothing(struct command *c, int n, struct str value)
 {
@@ -31,6 +39,15 @@ static bool set_nothing(struct command *c, int n, struct str value)
     (void)n;
     (void)value;
     return true;
+}
+
+/* Exim has it, minim does not. */
+static bool set_unsupported(struct command *c, int n, struct str value)
+{
+    (void)n;
+    (void)value;
+    c->unsupported = true;
+    return false;
 }
 
 /* ---- actions ---- */
@@ -85,20 +102,18 @@ static bool set_message_file(struct command *c, int n, struct str value)
     return true;
 }
 
+/* -bp, -bpc, -bp[r][a|u] */
 static bool set_list(struct command *c, int n, struct str value)
 {
     (void)n;
     c->action = ACT_LIST;
-    for (uint32_t i = 0; i < value.len; i++) {
-        switch (value.p[i]) {
-        case 'a': c->list.all_recipients = true; break;
-        case 'c': c->list.count = true; break;
-        case 'r': c->list.unsorted = true; break;
-        case 'u': c->list.recipients_only_undelivered = true; break;
-        default: return false;
-        }
-    }
-    return true;
+    bool unsorted = str_starts(value, "r");
+    struct str rest = str_from(value, unsorted);
+    c->list.unsorted |= unsorted;
+    c->list.all_recipients |= str_is(rest, "a");
+    c->list.recipients_only_undelivered |= str_is(rest, "u");
+    c->list.count |= str_is(value, "c");
+    return str_empty(rest) || str_is(rest, "a") || str_is(rest, "u") || str_is(value, "c");
 }
 
 static bool set_message_action(struct command *c, int n, struct str value)
@@ -123,29 +138,36 @@ static bool set_log_line(struct command *c, int n, struct str value)
 
 /* ---- queue runs ---- */
 
-/* -q[q][i][f[f]][l][<time>] */
+/* Takes a letter off the beginning, if it is there. */
+static bool flag(struct str *rest, char letter)
+{
+    bool there = !str_empty(*rest) && rest->p[0] == letter;
+    *rest = str_from(*rest, there);
+    return there;
+}
+
+/* -q[q][i][f[f]][l][<time>]; each has its place. */
 static bool set_queue_run(struct command *c, int n, struct str value)
 {
     (void)n;
     struct queue_run_opts *o = &c->run;
-    uint32_t i = 0;
-    while (i < value.len && strchr("qifl", value.p[i])) {
-        switch (value.p[i++]) {
-        case 'q': o->two_stage = true; break;
-        case 'i': o->first_only = true; break;
-        case 'l': o->local_only = true; break;
-        default: o->force_frozen = o->force; o->force = true;
-        }
+    o->two_stage |= flag(&value, 'q');
+    o->first_only |= flag(&value, 'i');
+    if (flag(&value, 'f')) {
+        o->force = true;
+        o->force_frozen |= flag(&value, 'f');
     }
-    value = str_from(value, i);
+    o->local_only |= flag(&value, 'l');
     c->run_given = true;
-    if (!str_empty(value)) {
-        int64_t t = time_interval(value);
-        if (t <= 0 || t > INT32_MAX) {
-            return false;
-        }
-        c->queue_interval = (int)t;
+    if (str_starts(value, "G")) {
+        return set_unsupported(c, n, value);
     }
+    int64_t t = str_empty(value) ? 0 : time_interval(value);
+    if (t < 0 || t > INT32_MAX) {
+        return complain(
+            c, str_fmt(c->pool, "exim: bad time value %.*s: abandoned", STR_ARG(c->last_word)));
+    }
+    c->queue_interval = t ? (int)t : c->queue_interval;
     return true;
 }
 
@@ -155,7 +177,7 @@ static bool set_max_messages(struct command *c, int n, struct str value)
     uint64_t max = 1;
     (void)n;
     if (!str_empty(value) && (!str_to_u64(value, 10, &max) || max > INT32_MAX)) {
-        return false;
+        return complain(c, str_fmt(c->pool, "exim: number expected after -oB"));
     }
     c->source.max_messages = (int)max;
     return true;
@@ -193,7 +215,16 @@ static bool set_file(struct command *c, int n, struct str value)
 
 static bool set_macro(struct command *c, int n, struct str value)
 {
+    struct str error = STR_NONE;
     (void)n;
+    if (!c->macros.pool) {
+        macros_init(&c->macros, c->pool, modules);
+    }
+    if (!macros_from_command_line(&c->macros, value, &error)) {
+        return str_starts(error, "unknown")
+                   ? false
+                   : complain(c, str_fmt(c->pool, "exim: %.*s", STR_ARG(error)));
+    }
     strvec_push(&c->source.define, value);
     return true;
 }
@@ -311,26 +342,93 @@ static bool set_text(struct command *c, int offset, struct str value)
     *(struct str *)(void *)((char *)c + offset) = value;
     return true;
 }
-#define TEXT(field) set_text, (int)offsetof(struct command, field)
+#define TEXT(field, wants) set_text, (int)offsetof(struct command, field), wants
 
 static bool set_time(struct command *c, int offset, struct str value)
 {
     int64_t t = time_interval(value);
     *(int *)(void *)((char *)c + offset) = (int)t;
-    return t >= 0 && t < INT32_MAX;
+    return (t >= 0 && t < INT32_MAX) ||
+           complain(
+               c, str_fmt(c->pool, "exim: bad time value %.*s: abandoned", STR_ARG(c->last_word)));
 }
-#define TIME(field) set_time, (int)offsetof(struct command, field)
+#define TIME(field) set_time, (int)offsetof(struct command, field), NULL
 
-/* -p<protocol>[:<host name>] */
-static bool set_protocol(struct command *c, int n, struct str value)
+/* -oMr, once. */
+static bool set_received_protocol(struct command *c, int n, struct str value)
 {
     (void)n;
+    if (!str_unset(c->submission.protocol)) {
+        return complain(c, str_fmt(c->pool, "received_protocol is set already"));
+    }
+    c->submission.protocol = value;
+    return true;
+}
+
+/* -p<protocol>[:<host name>]; -pd and -ps say when Perl starts, which there is none of. */
+static bool set_protocol(struct command *c, int n, struct str value)
+{
+    if (str_is(value, "d") || str_is(value, "s")) {
+        return true;
+    }
     ptrdiff_t colon = str_chr(value, ':');
-    c->submission.protocol = colon < 0 ? value : str_sub(value, 0, (size_t)colon);
+    if (str_empty(value) || colon == 0) {
+        return false;
+    }
     if (colon >= 0) {
         c->submission.host_name = str_from(value, (size_t)colon + 1);
     }
-    return !str_empty(c->submission.protocol);
+    return set_received_protocol(c, n, colon < 0 ? value : str_sub(value, 0, (size_t)colon));
+}
+
+/* -Mset */
+static bool set_load(struct command *c, int n, struct str value)
+{
+    (void)n;
+    c->message_id = value;
+    return message_id_valid(value) ||
+           complain(c, str_fmt(c->pool, "exim: malformed message id %.*s after -Mset option",
+                               STR_ARG(value)));
+}
+
+/* -oMm: the id of another message. */
+static bool set_reference(struct command *c, int n, struct str value)
+{
+    (void)n;
+    c->submission.message_reference = value;
+    return message_id_valid(value) ||
+           complain(c, str_fmt(c->pool, "-oMm must be a valid message ID"));
+}
+
+/* -h, which does nothing; a number. */
+static bool set_hops(struct command *c, int n, struct str value)
+{
+    (void)c;
+    (void)n;
+    return !str_empty(value) && isdigit((unsigned char)value.p[0]);
+}
+
+/* An option that is nothing without more letters. */
+static bool set_never(struct command *c, int n, struct str value)
+{
+    (void)c;
+    (void)n;
+    (void)value;
+    return false;
+}
+
+/* -L */
+static bool set_syslog_tag(struct command *c, int n, struct str value)
+{
+    enum { TAG_MAX = 32 };
+    (void)n;
+    c->syslog_tag = value;
+    if (str_empty(value)) {
+        return complain(c, str_fmt(c->pool, "exim: the -L syslog name is too short"));
+    }
+    return value.len <= TAG_MAX ||
+           complain(c, str_fmt(c->pool, "exim: the -L syslog name is too long: \"%.*s\"",
+                               STR_ARG(value)));
 }
 
 /* -N: nothing is delivered, by this submission or by these deliveries; shown as they go. */
@@ -340,130 +438,123 @@ static bool set_no_delivery(struct command *c, int n, struct str value)
     return set_verbose(c, n, value);
 }
 
-static bool set_unsupported(struct command *c, int n, struct str value)
-{
-    (void)c;
-    (void)n;
-    (void)value;
-    return false;
-}
-
 static const struct row rows[] = {
-    {"--caller", NEXT, TEXT(caller_option)},
-    {"--defaults", ALONE, set_defaults, 0},
-    {"--help", ALONE, set_action, ACT_HELP},
-    {"--hints", ALONE, set_action, ACT_HINTS},
-    {"--reference", ALONE, set_action, ACT_REFERENCE},
-    {"--tidy", ALONE, set_action, ACT_TIDY},
-    {"--version", ALONE, set_action, ACT_VERSION},
-    {"-Ac", ALONE, set_nothing, 0},
-    {"-Am", ALONE, set_nothing, 0},
-    {"-B", REST, set_nothing, 0},
-    {"-C", VALUE, set_file, 0},
-    {"-D", REST, set_macro, 0},
-    {"-F", VALUE, TEXT(submission.full_name)},
-    {"-E", REST, set_unsupported, 0},
-    {"-G", ALONE, set_flag, F_NO_FIXUPS},
-    {"-L", VALUE, TEXT(syslog_tag)},
-    {"-M", ALONE, set_message_action, QA_DELIVER},
-    {"-MC", REST, set_unsupported, 0},
-    {"-MG", NEXT, set_unsupported, 0},
-    {"-Mar", ALONE, set_message_action, QA_ADD_RECIPIENT},
-    {"-Mc", ALONE, set_retrying_delivery, QA_DELIVER},
-    {"-Mes", ALONE, set_message_action, QA_EDIT_SENDER},
-    {"-Mf", ALONE, set_message_action, QA_FREEZE},
-    {"-Mg", ALONE, set_message_action, QA_GIVE_UP},
-    {"-Mmad", ALONE, set_message_action, QA_MARK_ALL_DELIVERED},
-    {"-Mmd", ALONE, set_message_action, QA_MARK_DELIVERED},
-    {"-Mrm", ALONE, set_message_action, QA_REMOVE},
-    {"-Mset", NEXT, TEXT(message_id)},
-    {"-Mt", ALONE, set_message_action, QA_THAW},
-    {"-Mvb", ALONE, set_message_action, QA_VIEW_BODY},
-    {"-Mvc", ALONE, set_message_action, QA_VIEW_COPY},
-    {"-Mvh", ALONE, set_message_action, QA_VIEW_HEADER},
-    {"-Mvl", ALONE, set_message_action, QA_VIEW_LOG},
-    {"-N", ALONE, set_no_delivery, 0},
-    {"-O", VALUE, set_nothing, 0},
-    {"-U", ALONE, set_nothing, 0},
-    {"-X", VALUE, set_nothing, 0},
-    {"-bF", NEXT, set_unsupported, 0},
-    {"-bI:", REST, set_unsupported, 0},
-    {"-bP", ALONE, set_action, ACT_PRINT},
-    {"-bS", ALONE, set_receive, SUBMIT_BATCH},
-    {"-bV", ALONE, set_action, ACT_VERSION},
-    {"-bd", ALONE, set_daemon, false},
-    {"-bdf", ALONE, set_daemon, true},
-    {"-be", ALONE, set_action, ACT_EXPAND},
-    {"-bem", NEXT, set_message_file, 0},
-    {"-bf", REST, set_unsupported, 0},
-    {"-bh", NEXT, set_host_check, false},
-    {"-bhc", NEXT, set_host_check, true},
-    {"-bi", ALONE, set_action, ACT_ALIASES},
-    {"-bm", ALONE, set_receive, SUBMIT_MESSAGE},
-    {"-bmalware", NEXT, set_unsupported, 0},
-    {"-bnq", ALONE, set_flag, F_NO_QUALIFY},
-    {"-bp", REST, set_list, 0},
-    {"-brt", ALONE, set_action, ACT_RETRY},
-    {"-brw", ALONE, set_action, ACT_REWRITE},
-    {"-bs", ALONE, set_receive, SUBMIT_BS},
-    {"-bt", ALONE, set_address_test, TEST_ROUTE},
-    {"-bv", ALONE, set_address_test, TEST_VERIFY},
-    {"-bvs", ALONE, set_address_test, TEST_VERIFY_SENDER},
-    {"-bw", REST, set_unsupported, 0},
-    {"-d", REST, set_debug, 0},
-    {"-dropcr", ALONE, set_nothing, 0},
-    {"-ee", ALONE, set_errors, ERRORS_MAIL_EXIT0},
-    {"-em", ALONE, set_errors, ERRORS_MAIL},
-    {"-ep", ALONE, set_errors, ERRORS_PRINT},
-    {"-eq", ALONE, set_errors, ERRORS_QUIET},
-    {"-ew", ALONE, set_errors, ERRORS_WRITE},
-    {"-f", VALUE, set_sender, 0},
-    {"-h", VALUE, set_nothing, 0},
-    {"-i", ALONE, set_flag, F_NO_DOT},
-    {"-m", ALONE, set_flag, F_METOO},
-    {"-n", ALONE, set_flag, F_NAMES_ONLY},
-    {"-oA", NEXT, TEXT(bi_argument)},
-    {"-oB", REST, set_max_messages, 0},
-    {"-oMa", NEXT, TEXT(submission.host_address)},
-    {"-oMaa", NEXT, TEXT(submission.auth_mechanism)},
-    {"-oMai", NEXT, TEXT(submission.auth_id)},
-    {"-oMas", NEXT, TEXT(submission.auth_sender)},
-    {"-oMi", NEXT, TEXT(submission.interface_address)},
-    {"-oMm", NEXT, TEXT(submission.message_reference)},
-    {"-oMr", NEXT, TEXT(submission.protocol)},
-    {"-oMs", NEXT, TEXT(submission.host_name)},
-    {"-oMt", NEXT, TEXT(submission.ident)},
-    {"-oP", NEXT, TEXT(pid_file)},
-    {"-oPX", ALONE, set_unsupported, 0},
-    {"-oX", VALUE, TEXT(interfaces)},
-    {"-odb", ALONE, set_how, QUEUE_BACKGROUND_GIVEN},
-    {"-odd", ALONE, set_how, QUEUE_BACKGROUND_GIVEN},
-    {"-odf", ALONE, set_how, QUEUE_FOREGROUND},
-    {"-odi", ALONE, set_how, QUEUE_FOREGROUND},
-    {"-odq", ALONE, set_how, QUEUE_ONLY},
-    {"-odqs", ALONE, set_how, QUEUE_SMTP_ONLY},
-    {"-oee", ALONE, set_errors, ERRORS_MAIL_EXIT0},
-    {"-oem", ALONE, set_errors, ERRORS_MAIL},
-    {"-oep", ALONE, set_errors, ERRORS_PRINT},
-    {"-oeq", ALONE, set_errors, ERRORS_QUIET},
-    {"-oew", ALONE, set_errors, ERRORS_WRITE},
-    {"-oY", ALONE, set_nothing, 0},
-    {"-oi", ALONE, set_flag, F_NO_DOT},
-    {"-oitrue", ALONE, set_flag, F_NO_DOT},
-    {"-om", ALONE, set_flag, F_METOO},
-    {"-oo", ALONE, set_nothing, 0},
+    {"--caller", NEXT, TEXT(caller_option, NULL)},
+    {"--defaults", ALONE, set_defaults, 0, NULL},
+    {"--help", ALONE, set_action, ACT_HELP, NULL},
+    {"--hints", ALONE, set_action, ACT_HINTS, NULL},
+    {"--reference", ALONE, set_action, ACT_REFERENCE, NULL},
+    {"--tidy", ALONE, set_action, ACT_TIDY, NULL},
+    {"--version", ALONE, set_action, ACT_VERSION, NULL},
+    {"-Ac", ALONE, set_nothing, 0, NULL},
+    {"-Am", ALONE, set_nothing, 0, NULL},
+    {"-B", REST, set_nothing, 0, NULL},
+    {"-C", VALUE, set_file, 0, NULL},
+    {"-D", REST, set_macro, 0, NULL},
+    {"-F", VALUE, TEXT(submission.full_name, NULL)},
+    {"-E", REST, set_unsupported, 0, NULL},
+    {"-G", ALONE, set_flag, F_NO_FIXUPS, NULL},
+    {"-L", VALUE, set_syslog_tag, 0, NULL},
+    {"-M", ALONE, set_message_action, QA_DELIVER, NULL},
+    {"-MC", REST, set_unsupported, 0, NULL},
+    {"-MG", NEXT, set_unsupported, 0, NULL},
+    {"-Mar", ALONE, set_message_action, QA_ADD_RECIPIENT, NULL},
+    {"-Mc", ALONE, set_retrying_delivery, QA_DELIVER, NULL},
+    {"-Mes", ALONE, set_message_action, QA_EDIT_SENDER, NULL},
+    {"-Mf", ALONE, set_message_action, QA_FREEZE, NULL},
+    {"-Mg", ALONE, set_message_action, QA_GIVE_UP, NULL},
+    {"-Mmad", ALONE, set_message_action, QA_MARK_ALL_DELIVERED, NULL},
+    {"-Mmd", ALONE, set_message_action, QA_MARK_DELIVERED, NULL},
+    {"-Mrm", ALONE, set_message_action, QA_REMOVE, NULL},
+    {"-Mset", NEXT, set_load, 0, NULL},
+    {"-Mt", ALONE, set_message_action, QA_THAW, NULL},
+    {"-Mvb", ALONE, set_message_action, QA_VIEW_BODY, NULL},
+    {"-Mvc", ALONE, set_message_action, QA_VIEW_COPY, NULL},
+    {"-Mvh", ALONE, set_message_action, QA_VIEW_HEADER, NULL},
+    {"-Mvl", ALONE, set_message_action, QA_VIEW_LOG, NULL},
+    {"-N", ALONE, set_no_delivery, 0, NULL},
+    {"-O", VALUE, set_nothing, 0, "string"},
+    {"-U", REST, set_nothing, 0, NULL},
+    {"-X", VALUE, set_nothing, 0, "string"},
+    {"-bF", NEXT, set_unsupported, 0, NULL},
+    {"-bI:", REST, set_unsupported, 0, NULL},
+    {"-bP", ALONE, set_action, ACT_PRINT, NULL},
+    {"-bS", ALONE, set_receive, SUBMIT_BATCH, NULL},
+    {"-bV", ALONE, set_action, ACT_VERSION, NULL},
+    {"-bd", ALONE, set_daemon, false, NULL},
+    {"-bdf", ALONE, set_daemon, true, NULL},
+    {"-be", ALONE, set_action, ACT_EXPAND, NULL},
+    {"-bem", NEXT, set_message_file, 0, NULL},
+    {"-bf", REST, set_unsupported, 0, NULL},
+    {"-bh", NEXT, set_host_check, false, NULL},
+    {"-bhc", NEXT, set_host_check, true, NULL},
+    {"-bi", ALONE, set_action, ACT_ALIASES, NULL},
+    {"-bm", ALONE, set_receive, SUBMIT_MESSAGE, NULL},
+    {"-bmalware", NEXT, set_unsupported, 0, NULL},
+    {"-bnq", ALONE, set_flag, F_NO_QUALIFY, NULL},
+    {"-bp", REST, set_list, 0, NULL},
+    {"-brt", ALONE, set_action, ACT_RETRY, NULL},
+    {"-brw", ALONE, set_action, ACT_REWRITE, NULL},
+    {"-bs", ALONE, set_receive, SUBMIT_BS, NULL},
+    {"-bt", ALONE, set_address_test, TEST_ROUTE, NULL},
+    {"-bv", ALONE, set_address_test, TEST_VERIFY, NULL},
+    {"-bvs", ALONE, set_address_test, TEST_VERIFY_SENDER, NULL},
+    {"-bw", REST, set_unsupported, 0, NULL},
+    {"-d", REST, set_debug, 0, NULL},
+    {"-dropcr", ALONE, set_nothing, 0, NULL},
+    {"-ee", ALONE, set_errors, ERRORS_MAIL_EXIT0, NULL},
+    {"-em", ALONE, set_errors, ERRORS_MAIL, NULL},
+    {"-ep", ALONE, set_errors, ERRORS_PRINT, NULL},
+    {"-eq", ALONE, set_errors, ERRORS_QUIET, NULL},
+    {"-ew", ALONE, set_errors, ERRORS_WRITE, NULL},
+    {"-f", VALUE, set_sender, 0, NULL},
+    {"-h", VALUE, set_hops, 0, NULL},
+    {"-i", ALONE, set_flag, F_NO_DOT, NULL},
+    {"-m", ALONE, set_flag, F_METOO, NULL},
+    {"-n", ALONE, set_flag, F_NAMES_ONLY, NULL},
+    {"-oA", NEXT, TEXT(bi_argument, "string")},
+    {"-oB", REST, set_max_messages, 0, NULL},
+    {"-oM", NEXT, set_never, 0, "data"},
+    {"-oMa", NEXT, TEXT(submission.host_address, "data")},
+    {"-oMaa", NEXT, TEXT(submission.auth_mechanism, "data")},
+    {"-oMai", NEXT, TEXT(submission.auth_id, "data")},
+    {"-oMas", NEXT, TEXT(submission.auth_sender, "data")},
+    {"-oMi", NEXT, TEXT(submission.interface_address, "data")},
+    {"-oMm", NEXT, set_reference, 0, "data"},
+    {"-oMr", NEXT, set_received_protocol, 0, "data"},
+    {"-oMs", NEXT, TEXT(submission.host_name, "data")},
+    {"-oMt", NEXT, TEXT(submission.ident, "data")},
+    {"-oP", NEXT, TEXT(pid_file, NULL)},
+    {"-oPX", ALONE, set_unsupported, 0, NULL},
+    {"-oX", VALUE, TEXT(interfaces, NULL)},
+    {"-odb", ALONE, set_how, QUEUE_BACKGROUND_GIVEN, NULL},
+    {"-odd", ALONE, set_how, QUEUE_BACKGROUND_GIVEN, NULL},
+    {"-odf", ALONE, set_how, QUEUE_FOREGROUND, NULL},
+    {"-odi", ALONE, set_how, QUEUE_FOREGROUND, NULL},
+    {"-odq", ALONE, set_how, QUEUE_ONLY, NULL},
+    {"-odqs", ALONE, set_how, QUEUE_SMTP_ONLY, NULL},
+    {"-oee", ALONE, set_errors, ERRORS_MAIL_EXIT0, NULL},
+    {"-oem", ALONE, set_errors, ERRORS_MAIL, NULL},
+    {"-oep", ALONE, set_errors, ERRORS_PRINT, NULL},
+    {"-oeq", ALONE, set_errors, ERRORS_QUIET, NULL},
+    {"-oew", ALONE, set_errors, ERRORS_WRITE, NULL},
+    {"-oY", ALONE, set_nothing, 0, NULL},
+    {"-oi", ALONE, set_flag, F_NO_DOT, NULL},
+    {"-oitrue", ALONE, set_flag, F_NO_DOT, NULL},
+    {"-om", ALONE, set_flag, F_METOO, NULL},
+    {"-oo", ALONE, set_nothing, 0, NULL},
     {"-or", VALUE, TIME(submission.receive_timeout)},
     {"-os", VALUE, TIME(submission.smtp_receive_timeout)},
-    {"-ov", ALONE, set_verbose, 0},
-    {"-p", REST, set_protocol, 0},
-    {"-q", REST, set_queue_run, 0},
-    {"-r", VALUE, set_sender, 0},
-    {"-t", ALONE, set_flag, F_EXTRACT},
-    {"-ti", ALONE, set_flag, F_EXTRACT_NO_DOT},
-    {"-tls-on-connect", ALONE, set_flag, F_TLS},
-    {"-v", ALONE, set_verbose, 0},
-    {"-x", ALONE, set_nothing, 0},
-    {"-z", NEXT, set_log_line, ACT_LOG_LINE},
+    {"-ov", ALONE, set_verbose, 0, NULL},
+    {"-p", REST, set_protocol, 0, NULL},
+    {"-q", REST, set_queue_run, 0, NULL},
+    {"-r", VALUE, set_sender, 0, NULL},
+    {"-t", ALONE, set_flag, F_EXTRACT, NULL},
+    {"-ti", ALONE, set_flag, F_EXTRACT_NO_DOT, NULL},
+    {"-tls-on-connect", ALONE, set_flag, F_TLS, NULL},
+    {"-v", ALONE, set_verbose, 0, NULL},
+    {"-x", ALONE, set_nothing, 0, NULL},
+    {"-z", VALUE, set_log_line, ACT_LOG_LINE, "file name"},
 };
 
 /* ---- reading ---- */
@@ -484,9 +575,11 @@ static const struct row *find_row(struct str word)
     return best;
 }
 
-static bool abandon(const struct row *row, const char *word)
+static bool abandon(const struct command *c, const char *word)
 {
-    if (row && row->set == set_unsupported) {
+    if (!str_unset(c->complaint)) {
+        fprintf(stderr, "%.*s\n", STR_ARG(c->complaint));
+    } else if (c->unsupported) {
         fprintf(stderr,
                 "exim abandoned: option %s is known to Exim but not supported by this version of "
                 "minim\n",
@@ -509,7 +602,8 @@ static bool selector(struct command *c, struct str word, char **argv, int *i)
         return set_selector(c, sender, STR(""), rest);
     }
     if (!argv[*i + 1]) {
-        return abandon(NULL, word.p);
+        complain(c, str_fmt(c->pool, "exim: string expected after %s", sender ? "-S" : "-R"));
+        return abandon(c, word.p);
     }
     return set_selector(c, sender, rest, str_c(argv[++*i]));
 }
@@ -523,22 +617,29 @@ static bool option(struct command *c, char **argv, int *i)
     }
     const struct row *row = find_row(word);
     if (!row) {
-        return abandon(NULL, argv[*i]);
+        return abandon(c, argv[*i]);
     }
     struct str value = str_from(word, strlen(row->name));
-    if (row->takes == NEXT || (row->takes == VALUE && str_empty(value))) {
-        if (!argv[*i + 1]) {
-            return abandon(row, word.p);
+    const char *next = argv[*i + 1];
+    bool follows = row->takes == NEXT || (row->takes == VALUE && str_empty(value));
+    follows |= str_is(word, "-oB") && next && isdigit((unsigned char)*next);
+    if (follows && next) {
+        value = str_c(argv[++*i]);
+    } else if (follows && row->set != set_time) {
+        if (row->set == set_load) {
+            complain(c, STR("exim: no message ids given after -Mset option"));
+        } else if (row->wants) {
+            complain(c,
+                     str_fmt(c->pool, "exim: %s expected after %.*s", row->wants, STR_ARG(word)));
         }
-        value = str_c(argv[++*i]);
+        c->unsupported = row->set == set_unsupported;
+        return abandon(c, word.p);
     }
-    if (str_is(word, "-oB") && argv[*i + 1] && str_all_in(str_c(argv[*i + 1]), "0123456789")) {
-        value = str_c(argv[++*i]);
-    }
+    c->last_word = str_c(argv[*i]);
     if (str_starts(word, "-M")) {
         c->message_option = word;
     }
-    return row->set(c, row->n, value) || abandon(row, word.p);
+    return row->set(c, row->n, value) || abandon(c, word.p);
 }
 
 /* Names under which the program does something else. */
@@ -560,14 +661,98 @@ static void by_name(struct command *c, struct str name)
     }
 }
 
+/* ---- what does not go together ---- */
+
+/* What a command line asks for: bits of command.asked. */
+enum asked {
+    ASK_LISTEN = 1,        /* -bd, -bdf */
+    ASK_PERIODIC = 2,      /* -q<time> */
+    ASK_RUN = 4,           /* -q, -R, -S without a time */
+    ASK_SELECTED = 8,      /* -R, -S */
+    ASK_LIST = 0x10,       /* -bp… */
+    ASK_PRINT = 0x20,      /* -bP */
+    ASK_EXPAND = 0x40,     /* -be */
+    ASK_ROUTE = 0x80,      /* -bt */
+    ASK_VERIFY = 0x100,    /* -bv, -bvs */
+    ASK_HOST = 0x200,      /* -bh, -bhc */
+    ASK_SMTP = 0x400,      /* -bs, -bS */
+    ASK_EXTRACT = 0x800,   /* -t */
+    ASK_ALIASES = 0x1000,  /* -bi */
+    ASK_RULES = 0x2000,    /* -brt, -brw */
+    ASK_MESSAGES = 0x4000, /* -M… */
+    ASK_LOAD = 0x8000,     /* -Mset */
+    ASK_SENDER = 0x10000,  /* -f */
+    ASK_ARGUMENTS = 0x20000
+};
+
+/* Rows of requests of which none goes with any of the others. */
+static const struct {
+    unsigned one, others;
+} conflicts[] = {
+    {ASK_LISTEN | ASK_PERIODIC, ASK_LIST | ASK_PRINT | ASK_EXPAND | ASK_ROUTE | ASK_VERIFY |
+                                    ASK_HOST | ASK_SMTP | ASK_EXTRACT | ASK_ALIASES | ASK_RULES |
+                                    ASK_MESSAGES | ASK_LOAD | ASK_SENDER | ASK_ARGUMENTS},
+    {ASK_LISTEN, ASK_RUN},
+    {ASK_RUN, ASK_SMTP | ASK_EXTRACT | ASK_LOAD},
+    {ASK_SELECTED, ASK_ARGUMENTS},
+    {ASK_PRINT, ASK_EXPAND | ASK_ROUTE | ASK_VERIFY | ASK_HOST | ASK_SMTP | ASK_EXTRACT |
+                    ASK_ALIASES | ASK_RULES | ASK_MESSAGES | ASK_LOAD},
+    {ASK_EXPAND, ASK_MESSAGES},
+    {ASK_ROUTE, ASK_VERIFY},
+    {ASK_ROUTE | ASK_VERIFY, ASK_SMTP | ASK_EXTRACT | ASK_ALIASES | ASK_MESSAGES | ASK_LOAD},
+    {ASK_HOST, ASK_MESSAGES | ASK_LOAD},
+    {ASK_SMTP, ASK_EXTRACT | ASK_ALIASES | ASK_RULES | ASK_MESSAGES | ASK_LOAD | ASK_SENDER},
+    {ASK_EXTRACT, ASK_ALIASES | ASK_RULES | ASK_MESSAGES | ASK_LOAD},
+    {ASK_ALIASES, ASK_MESSAGES | ASK_LOAD | ASK_ARGUMENTS},
+};
+
+/* What the option just read asks for. */
+static unsigned asked_now(const struct command *c)
+{
+    switch (c->action) {
+    case ACT_RECEIVE:
+        return c->submission.mode == SUBMIT_MESSAGE      ? 0
+               : c->submission.mode == SUBMIT_HOST_CHECK ? ASK_HOST
+                                                         : ASK_SMTP;
+    case ACT_DAEMON: return ASK_LISTEN;
+    case ACT_LIST: return ASK_LIST;
+    case ACT_PRINT: return ASK_PRINT;
+    case ACT_EXPAND: return ASK_EXPAND;
+    case ACT_TEST_ADDRESS: return c->verify ? ASK_VERIFY : ASK_ROUTE;
+    case ACT_ALIASES: return ASK_ALIASES;
+    case ACT_RETRY:
+    case ACT_REWRITE: return ASK_RULES;
+    case ACT_MESSAGES: return ASK_MESSAGES;
+    default: return 0;
+    }
+}
+
+/* False if two things are asked for that do not go together. */
+static bool goes_together(const struct command *c)
+{
+    unsigned asked = c->asked;
+    asked |= c->queue_interval ? ASK_PERIODIC : c->run_given ? ASK_RUN : 0;
+    asked |= str_unset(c->run.sender) && str_unset(c->run.recipient) ? 0 : ASK_SELECTED;
+    asked |= c->submission.extract ? ASK_EXTRACT : 0;
+    asked |= c->submission.sender_set ? ASK_SENDER : 0;
+    asked |= c->args.n ? ASK_ARGUMENTS : 0;
+    for (size_t i = 0; i < ARRAY_LEN(conflicts); i++) {
+        if ((asked & conflicts[i].one) && (asked & conflicts[i].others)) {
+            return false;
+        }
+    }
+    return str_unset(c->message_id) || ((asked & ASK_EXPAND) && str_unset(c->message_file));
+}
+
 /* Decides what is to be done from all that was said. */
 static bool settle(struct command *c)
 {
+    if (!goes_together(c)) {
+        fprintf(stderr, "exim: incompatible command-line options or arguments\n");
+        return false;
+    }
     if (c->action == ACT_NONE && c->run_given) {
         c->action = c->queue_interval ? ACT_DAEMON : ACT_QUEUE_RUN;
-    }
-    if (c->action == ACT_NONE && !str_unset(c->message_id)) {
-        c->action = ACT_EXPAND;
     }
     if (c->action == ACT_NONE) {
         c->action = ACT_RECEIVE;
@@ -575,17 +760,12 @@ static bool settle(struct command *c)
     if (c->action == ACT_RECEIVE && c->submission.mode == SUBMIT_MESSAGE && !c->args.n &&
         !c->submission.extract) {
         c->action = ACT_HELP;
-        c->unclear = true;
-    }
-    if (c->submission.extract && c->action == ACT_TEST_ADDRESS) {
-        fprintf(stderr, "exim: incompatible command-line options or arguments\n");
-        return false;
     }
     if (c->action == ACT_QUEUE_RUN) {
         c->run.first = c->args.n > 0 ? c->args.v[0] : STR_NONE;
         c->run.last = c->args.n > 1 ? c->args.v[1] : STR_NONE;
     }
-    if ((c->action == ACT_DAEMON || c->action == ACT_VERSION) && c->args.n) {
+    if (c->action == ACT_VERSION && c->args.n) {
         fprintf(stderr, "exim: incompatible command-line options or arguments\n");
         return false;
     }
@@ -605,7 +785,7 @@ bool command_parse(struct command *c, int argc, char **argv)
     c->submission.errors = ERRORS_MAIL;
     by_name(c, str_c(argc ? argv[0] : "minim"));
     int i = 1;
-    for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
+    for (; i < argc && argv[i][0] == '-'; i++) {
         if (str_is(str_c(argv[i]), "--")) {
             i++;
             break;
@@ -613,6 +793,7 @@ bool command_parse(struct command *c, int argc, char **argv)
         if (!option(c, argv, &i)) {
             return false;
         }
+        c->asked |= asked_now(c);
         if (c->action == ACT_RETRY || c->action == ACT_REWRITE) {
             i++; /* whatever follows is an argument */
             break;

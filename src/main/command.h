@@ -55,9 +55,14 @@ struct command {
     bool retry_times;          /* -Mc: as in an ordinary delivery */
     /* tests */
     bool verify, as_sender, names_only, verbose;
-    bool unclear;                        /* the command line asks for nothing */
     struct str message_file, message_id; /* -bem, -Mset */
     struct str log_line, bi_argument, syslog_tag;
+    /* reading the command line */
+    struct macros macros; /* -D, to find mistakes; the configuration's reader has its own */
+    struct str last_word; /* the word that holds the value of the option being read */
+    struct str complaint; /* what is wrong with the option, if there are special words for it */
+    bool unsupported;     /* Exim has the option, minim does not */
+    unsigned asked;       /* all that options asked for, though the last decides what is done */
 };
 
 /* Reads the command line. False after saying on standard error what is wrong with it. */

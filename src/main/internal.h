@@ -70,6 +70,9 @@ struct lines *lines_open(struct opt_reader *r, struct macros *m, const char *fil
  */
 bool lines_next(struct lines *l, struct line *out);
 
+/* From here on `tell` hears where reading goes on, as files are begun and ended; at once, of this. */
+void lines_tell_files(struct lines *l, void (*tell)(const char *file, int line));
+
 /* Closes all files. */
 void lines_close(struct lines *l);
 

@@ -38,6 +38,7 @@ struct lines {
     struct pool *scratch; /* the current logical line but its text */
     struct input *input;
     int includes;
+    void (*tell)(const char *file, int line); /* or NULL */
     struct condition conditions[MAX_NESTING];
     int nesting;
 };
@@ -63,6 +64,20 @@ static bool fail_at(struct lines *l, struct cfg_pos pos, const char *fmt, ...)
     l->r->pos = pos;
     l->r->error(l->r, text.p);
     return false;
+}
+
+void lines_tell_files(struct lines *l, void (*tell)(const char *file, int line))
+{
+    l->tell = tell;
+    tell(l->input->name, 1);
+}
+
+/* The innermost file and the place in it have changed, or are about to. */
+static void tell_place(const struct lines *l, int line)
+{
+    if (l->tell && l->input) {
+        l->tell(l->input->name, line);
+    }
 }
 
 static void push(struct lines *l, const char *name, struct str text)
@@ -128,7 +143,9 @@ static bool include(struct lines *l, struct str name, bool if_exists, struct cfg
                    : fail_at(l, pos, "failed to open included configuration file %.*s",
                              STR_ARG(name));
     }
+    tell_place(l, l->input->line);
     push(l, str_cstr(pool, name), text);
+    tell_place(l, 1);
     return true;
 }
 
@@ -211,6 +228,7 @@ static bool raw_line(struct lines *l, struct str *out)
     while (l->input && l->input->rest.len == 0) {
         l->input = l->input->outer;
         l->includes--;
+        tell_place(l, l->input ? l->input->line : 0);
     }
     if (!l->input) {
         return false;

@@ -8,6 +8,8 @@
 #include "main/command.h"
 #include "main/reference.h"
 
+#include "net/net.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -131,7 +133,7 @@ static void print_line(const char *line)
 static int run_rewrite(struct command *c, const struct config *conf)
 {
     if (c->args.n == 0) {
-        fprintf(stderr, "-brw needs an address argument\n");
+        puts("-brw needs an address argument");
         return 1;
     }
     struct ectx x;
@@ -191,10 +193,13 @@ static int run_reference(struct command *c, const struct config *conf)
 static int run_help(struct command *c, const struct config *conf)
 {
     (void)conf;
-    puts("minim is a mail transfer agent. Mail programs call it as sendmail; as a daemon (-bd) it\n"
-         "receives mail by SMTP. What it does depends on its options, which are those of Exim:\n"
-         "see minim(8).");
-    return c->unclear;
+    (void)c;
+    fputs(
+        "minim is a mail transfer agent. Mail programs call it as sendmail; as a daemon (-bd) it\n"
+        "receives mail by SMTP. What it does depends on its options, which are those of Exim:\n"
+        "see minim(8).\n",
+        stderr);
+    return 1;
 }
 
 /* Prints what was wrong with the command line's macros or with the configuration. */
@@ -244,7 +249,6 @@ static bool is_check(const struct command *c)
 /* -L: what this process logs goes to syslog, under the tag. */
 static bool use_syslog(const struct command *c, struct config *conf)
 {
-    enum { TAG_MAX = 32 };
     struct core_settings *s = conf->settings[ROOM_CORE];
     if (str_unset(c->syslog_tag)) {
         return true;
@@ -253,16 +257,12 @@ static bool use_syslog(const struct command *c, struct config *conf)
         fprintf(stderr, "exim: permission denied\n");
         return false;
     }
-    if (str_empty(c->syslog_tag) || c->syslog_tag.len > TAG_MAX) {
-        fprintf(stderr, "exim: the tag of -L must have from 1 to %d characters\n", TAG_MAX);
-        return false;
-    }
     s->syslog_processname = str_dup(conf->pool, c->syslog_tag);
     conf->log_path = STR("syslog");
     return true;
 }
 
-/* -N and -G are not for everybody. */
+/* -N, -G, -oP and -oMm are not for everybody. */
 static bool may_alter(const struct command *c, const struct config *conf)
 {
     bool owner = c->caller.uid == 0 || c->caller.uid == priv_work_uid(conf);
@@ -272,11 +272,43 @@ static bool may_alter(const struct command *c, const struct config *conf)
         fprintf(stderr, "exim: permission denied (-G requires a trusted user)\n");
         return false;
     }
+    if (!str_unset(c->pid_file) && !owner && priv_was_root()) {
+        fprintf(stderr, "exim: only uid=0 or uid=%u can use -oP and -oPX (uid=%u euid=%u | %u)\n",
+                priv_work_uid(conf), c->caller.uid, (unsigned)geteuid(), c->caller.uid);
+        return false;
+    }
+    if (!str_unset(c->submission.message_reference) && !c->caller.trusted) {
+        fprintf(stderr, "-oMm must be called by a trusted user/config\n");
+        return false;
+    }
     if (c->submission.dont_deliver && of_others && !owner) {
         fprintf(stderr, "exim: Permission denied\n");
         return false;
     }
     return true;
+}
+
+/* An address, with or without a port; unset is as good. */
+static bool address_ok(struct str text)
+{
+    struct str address;
+    struct ip ip;
+    int port;
+    if (str_unset(text) || ip_parse(text, &ip) ||
+        (ip_parse_port(text, &address, &port) && ip_parse(address, &ip))) {
+        return true;
+    }
+    fprintf(stderr, "exim abandoned: \"%.*s\" is not an IP address\n", STR_ARG(text));
+    return false;
+}
+
+/* What -bh and -oM… say of addresses, where it counts. */
+static bool addresses_ok(const struct command *c)
+{
+    const struct submission *s = &c->submission;
+    bool count = c->caller.trusted || is_check(c);
+    return address_ok(s->host_check) &&
+           (!count || (address_ok(s->host_address) && address_ok(s->interface_address)));
 }
 
 static bool may_check(const struct command *c, const struct config *conf)
@@ -331,7 +363,7 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
         return refuse(&c->source);
     }
     *own = c->action == ACT_DAEMON ? NULL : conf;
-    if (!caller_judge(c, conf) || !may_check(c, conf) || !may_alter(c, conf) ||
+    if (!caller_judge(c, conf) || !may_check(c, conf) || !may_alter(c, conf) || !addresses_ok(c) ||
         !use_syslog(c, conf)) {
         return 1;
     }

@@ -36,7 +36,8 @@ static void put_option(const struct printing *p, const struct option *row, const
         line = STR_CAT(p->c->pool, str_c(row->name), STR(" = <value not displayable>"));
     }
     ptrdiff_t eq = str_chr(line, '=');
-    if (p->c->names_only && eq >= 0 && row->type != OPT_BOOL) {
+    bool bare = row->type == OPT_FIXED && eq + 1 == (ptrdiff_t)line.len;
+    if (p->c->names_only && eq >= 0 && row->type != OPT_BOOL && !bare) {
         line = str_ltrim(str_from(line, (size_t)eq + 1));
     }
     put(line);
@@ -218,22 +219,23 @@ static bool put_instances(struct printing *p, struct str word, struct str name, 
 
 static bool put_named_list(const struct printing *p, struct str name)
 {
-    static const char *const kinds[] = {
-        [LIST_DOMAINS] = "domain",
-        [LIST_HOSTS] = "host",
-        [LIST_ADDRESSES] = "address",
-        [LIST_LOCALPARTS] = "localpart",
-    };
+    static const struct {
+        int kind;
+        const char *word;
+    } kinds[] = {{LIST_ADDRESSES, "address"},
+                 {LIST_DOMAINS, "domain"},
+                 {LIST_HOSTS, "host"},
+                 {LIST_LOCALPARTS, "localpart"}};
     bool found = false;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        const struct named_list *l = map_get(p->conf->named_lists[i], name);
+        const struct named_list *l = map_get(p->conf->named_lists[kinds[i].kind], name);
         if (l) {
             struct str text = l->hide ? STR("<value not displayable>") : l->text.text;
             found = true;
             if (p->c->names_only) {
                 put(text);
             } else {
-                printf("%slist %.*s = %.*s\n", kinds[i], STR_ARG(name), STR_ARG(text));
+                printf("%slist %.*s = %.*s\n", kinds[i].word, STR_ARG(name), STR_ARG(text));
             }
         }
     }
@@ -244,25 +246,26 @@ static bool put_named_list(const struct printing *p, struct str name)
     return found;
 }
 
-static void put_macro(const struct printing *p, struct str name, struct str text)
+/* `list` asks for the names; else -n asks for the values. */
+static void put_macro(const struct printing *p, bool list, struct str name, struct str text)
 {
-    if (p->c->names_only) {
-        put(name);
+    if (list || p->c->names_only) {
+        put(list ? name : text);
     } else {
         printf("%.*s=%.*s\n", STR_ARG(name), STR_ARG(text));
     }
 }
 
-static void put_macros(struct printing *p)
+static void put_macros(struct printing *p, bool list)
 {
     struct macros *m = main_settings(p->conf)->macros;
     for (struct map_entry *e = map_first(macros_builtin(m)); e; e = e->next) {
         if (e->value) {
-            put_macro(p, e->key, str_c(e->value));
+            put_macro(p, list, e->key, str_c(e->value));
         }
     }
     for (const struct macro *e = m->first; e; e = e->next) {
-        put_macro(p, e->name, e->text);
+        put_macro(p, list, e->name, e->text);
     }
 }
 
@@ -274,28 +277,23 @@ static bool put_macro_words(struct printing *p, struct str word, struct str name
     if (!one && !list && !str_is(word, "macros")) {
         return false;
     }
+    *used += one;
     if (!p->c->caller.admin) {
-        fprintf(stderr, "exim: permission denied; not admin\n");
+        fprintf(stderr, "exim: permission denied\n");
         *status = 1;
         return true;
     }
     if (one) {
         struct str text = macros_get(main_settings(p->conf)->macros, name);
-        ++*used;
         if (str_unset(text)) {
             printf("%.*s %.*s not found\n", STR_ARG(word), STR_ARG(name));
             *status = 1;
         } else {
-            put_macro(p, name, text);
+            put_macro(p, false, name, text);
         }
         return true;
     }
-    const struct command *asked = p->c;
-    struct command names = *asked;
-    names.names_only |= list;
-    p->c = &names;
-    put_macros(p);
-    p->c = asked;
+    put_macros(p, list);
     return true;
 }
 
@@ -310,7 +308,7 @@ static void put_environment(const struct printing *p)
 static bool put_word(struct printing *p, struct str word, int *status)
 {
     if (str_starts(word, "+")) {
-        *status |= !put_named_list(p, str_from(word, 1));
+        *status = !put_named_list(p, str_from(word, 1));
     } else if (str_is(word, "config_file") || str_is(word, "configure_file")) {
         printf("%s\n", p->conf->file);
     } else if (str_is(word, "config")) {
@@ -335,6 +333,7 @@ int run_print(struct command *c, const struct config *conf)
     for (size_t i = 0; i < c->args.n; i++) {
         struct str word = c->args.v[i], next = i + 1 < c->args.n ? c->args.v[i + 1] : STR_NONE;
         p.c = c;
+        status = 0; /* as in Exim, that of the last request counts */
         if (!put_instances(&p, word, next, &i, &status) &&
             !put_macro_words(&p, word, next, &i, &status) && !put_word(&p, word, &status)) {
             printf("%.*s is not a known option\n", STR_ARG(word));

@@ -596,12 +596,27 @@ struct config *config_read(struct config_source *src)
     return rd.conf;
 }
 
-/* Indentation of a line of a section: two for what begins something, four for what belongs to it. */
-static int indentation(struct str section, struct str line)
+/* True if the line names what the following ones belong to: a router, an ACL, … */
+static bool is_heading(struct str section, struct str line)
 {
-    bool top = str_unset(section) || str_is(section, "retry") || str_is(section, "rewrite");
     uint32_t n = word_length(line);
-    return top ? 0 : str_starts(str_ltrim(str_from(line, n)), ":") && n > 0 ? 2 : 4;
+    return !str_is(section, "retry") && !str_is(section, "rewrite") && n > 0 &&
+           str_starts(str_ltrim(str_from(line, n)), ":");
+}
+
+/* The line with each run of white space as one blank. */
+static struct str collapsed(struct pool *pool, struct str line)
+{
+    struct str out = str_dup(pool, line);
+    char *p = (char *)(uintptr_t)out.p;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < line.len; i++) {
+        bool space = isspace((unsigned char)line.p[i]);
+        if (!space || n == 0 || p[n - 1] != ' ') {
+            p[n++] = space ? ' ' : line.p[i];
+        }
+    }
+    return str_sub(out, 0, n);
 }
 
 /* True if the line is a setting that begins with "hide". */
@@ -618,6 +633,27 @@ static struct str without_value(struct pool *pool, struct str line)
     return STR_CAT(pool, str_sub(line, 0, (size_t)eq), STR("= <value not displayable>"));
 }
 
+/* Where reading goes on, as C compilers tell it. */
+static void print_place(const char *file, int line)
+{
+    printf("# %d \"%s\"\n", line, file);
+}
+
+/* A line of the configuration: as it is, or indented under what it belongs to. */
+static void print_line(struct str section, struct str line, bool begins, bool plain)
+{
+    const char *before = "", *indent = "";
+    if (!plain && begins) {
+        before = "\n";
+    } else if (!plain && !str_unset(section)) {
+        bool heading = is_heading(section, line);
+        bool rule = str_is(section, "retry") || str_is(section, "rewrite");
+        before = heading ? "\n" : "";
+        indent = heading || rule ? "  " : "    ";
+    }
+    printf("%s%s%.*s\n", before, indent, STR_ARG(line));
+}
+
 void config_dump(const struct config_source *source, bool plain, bool admin)
 {
     struct reader rd;
@@ -626,11 +662,12 @@ void config_dump(const struct config_source *source, bool plain, bool admin)
     struct str section = STR_NONE, error;
     reader_init(&rd, src, file ? file : "built-in");
     define_macros(&rd);
-    if (!plain) {
-        printf("# Exim Configuration (minim " MINIM_VERSION ")\n# 1 \"%s\"\n", rd.conf->file);
-    }
+    puts("# Exim Configuration (minim " MINIM_VERSION ")");
     rd.lines = lines_open(&rd.opt, &rd.macros, rd.conf->file,
                           file ? STR_NONE : str_c(default_configuration));
+    if (rd.lines) {
+        lines_tell_files(rd.lines, print_place);
+    }
     while (rd.lines && lines_next(rd.lines, &rd.line)) {
         struct str line = rd.line.text, begun = line_begins(line);
         if (macros_is_definition(line)) {
@@ -640,9 +677,7 @@ void config_dump(const struct config_source *source, bool plain, bool admin)
             line = without_value(rd.opt.pool, line);
         }
         section = str_unset(begun) ? section : begun;
-        int indent = plain || !str_unset(begun) ? 0 : indentation(section, line);
-        printf(str_unset(begun) || plain ? "%*s%.*s\n" : "\n%*s%.*s\n\n", indent, "",
-               STR_ARG(line));
+        print_line(section, collapsed(rd.opt.pool, line), !str_unset(begun), plain);
     }
     if (rd.lines) {
         lines_close(rd.lines);

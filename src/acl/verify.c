@@ -152,7 +152,9 @@ static enum acl_test verify_header_syntax(struct acl_job *j, struct verify *v)
 {
     (void)v;
     struct str error;
-    return headers_check_syntax(j->x->pool, j->x->msg, &error) ? TEST_OK : header_fault(j, error);
+    return headers_check_syntax(j->x->pool, j->x->msg, mailbox_flags(j->x->conf), &error)
+               ? TEST_OK
+               : header_fault(j, error);
 }
 
 static enum acl_test verify_header_names(struct acl_job *j, struct verify *v)
@@ -193,7 +195,8 @@ static enum acl_test verify_not_blind(struct acl_job *j, struct verify *v)
         for (struct header *h = m->headers; h && !seen.found; h = h->next) {
             if (h->type == 'T' || h->type == 'C') {
                 struct str error;
-                mailbox_each(j->x->pool, header_body(h), note_visible, &seen, &error);
+                mailbox_each(j->x->pool, header_body(h), mailbox_flags(j->x->conf), note_visible,
+                             &seen, &error);
             }
         }
         if (!seen.found) {
@@ -265,7 +268,8 @@ static enum acl_test verify_header_sender(struct acl_job *j, struct verify *v)
                 continue;
             }
             s.header = STR_CAT(j->x->pool, header_name(h), STR(":"));
-            if (!mailbox_walk(j->x->pool, header_body(h), check_header_sender, &s, &error, &bad)) {
+            if (!mailbox_walk(j->x->pool, header_body(h), mailbox_flags(j->x->conf),
+                              check_header_sender, &s, &error, &bad)) {
                 j->log = str_fmt(j->x->pool,
                                  "syntax error in '%.*s' header when scanning for sender: "
                                  "%.*s in \"%.*s\"",

@@ -196,7 +196,7 @@ static bool domain(struct parser *p, struct buf *out)
         p->at++;
         uint32_t dot = p->at;
         skip_space(p);
-        if (p->flags & MBX_STRIP_DOT && !domain_char(p, peek(p), true)) {
+        if (p->flags & MBX_STRIP_DOT && !domain_char(p, peek(p), true) && peek(p) != '.') {
             p->at = dot;
             return true;
         }
@@ -270,23 +270,37 @@ static bool addr_spec(struct parser *p, struct mailbox *out)
     return true;
 }
 
+/* The '>' for each '<' that was there. */
+static bool closing(struct parser *p, int excess)
+{
+    for (; excess >= 0; excess--) {
+        if (at_end(p)) {
+            return fail(p, STR("'>' missing at end of address"));
+        }
+        if (peek(p) != '>') {
+            return may_not_follow(p);
+        }
+        p->at++;
+    }
+    return true;
+}
+
 /* <[route] addr-spec> */
 static bool angle_addr(struct parser *p, struct mailbox *out)
 {
-    bool excess = false;
+    int excess = 0;
     p->angle = true;
     p->at++;
     skip_space(p);
-    if (peek(p) == '<' && p->flags & MBX_STRIP_BRACKETS) {
-        excess = true;
+    for (; peek(p) == '<' && p->flags & MBX_STRIP_BRACKETS; excess++) {
         p->at++;
         skip_space(p);
     }
     out->start = p->at;
     if (peek(p) == '>' && p->flags & MBX_NULL) {
-        out->end = p->at++;
+        out->end = p->at;
         out->local_part = out->domain = STR("");
-        return true;
+        return closing(p, excess);
     }
     if (peek(p) == '@') {
         uint32_t start = p->at;
@@ -306,18 +320,7 @@ static bool angle_addr(struct parser *p, struct mailbox *out)
         return fail(p, str_fmt(p->pool, "\"@\" or \".\" expected after \"%.*s\"",
                                STR_ARG(out->local_part)));
     }
-    if (at_end(p)) {
-        return fail(p, STR("'>' missing at end of address"));
-    }
-    if (peek(p) != '>') {
-        return may_not_follow(p);
-    }
-    p->at++;
-    skip_space(p);
-    if (excess && peek(p) == '>') {
-        p->at++;
-    }
-    return true;
+    return closing(p, excess);
 }
 
 /* True if what comes is a phrase that leads to '<': words, quoted strings, dots. */

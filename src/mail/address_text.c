@@ -88,7 +88,7 @@ static bool is_blank(struct str s)
     return true;
 }
 
-bool mailbox_walk(struct pool *pool, struct str body,
+bool mailbox_walk(struct pool *pool, struct str body, unsigned flags,
                   bool (*f)(void *closure, const struct mailbox *m), void *closure,
                   struct str *error, struct str *bad)
 {
@@ -99,7 +99,7 @@ bool mailbox_walk(struct pool *pool, struct str body,
         if (!group_name && !is_blank(piece)) {
             struct mailbox m;
             struct str why;
-            if (!mailbox_parse(pool, piece, MBX_NULL, &m, &why)) {
+            if (!mailbox_parse(pool, piece, flags | MBX_NULL, &m, &why)) {
                 if (!error) {
                     from = end + 1;
                     continue;
@@ -119,12 +119,12 @@ bool mailbox_walk(struct pool *pool, struct str body,
     return true;
 }
 
-bool mailbox_each(struct pool *pool, struct str body,
+bool mailbox_each(struct pool *pool, struct str body, unsigned flags,
                   bool (*f)(void *closure, const struct mailbox *m), void *closure,
                   struct str *error)
 {
     struct str bad;
-    return mailbox_walk(pool, body, f, closure, error, &bad);
+    return mailbox_walk(pool, body, flags, f, closure, error, &bad);
 }
 
 static bool local_part_needs_quotes(struct str lp)

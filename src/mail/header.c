@@ -111,7 +111,8 @@ static bool has_addresses(char type)
     return false;
 }
 
-bool headers_check_syntax(struct pool *pool, const struct message *m, struct str *error)
+bool headers_check_syntax(struct pool *pool, const struct message *m, unsigned flags,
+                          struct str *error)
 {
     for (const struct header *h = m->headers; h; h = h->next) {
         struct str why = STR("unqualified address not permitted");
@@ -119,7 +120,7 @@ bool headers_check_syntax(struct pool *pool, const struct message *m, struct str
         struct bare_check bare = {.allowed = sender ? m->allow_unqualified_sender
                                                     : m->allow_unqualified_rcpt};
         if (!has_addresses(h->type) ||
-            (mailbox_each(pool, str_rtrim(header_body(h)), note_bare, &bare, &why) &&
+            (mailbox_each(pool, str_rtrim(header_body(h)), flags, note_bare, &bare, &why) &&
              !bare.found)) {
             continue;
         }

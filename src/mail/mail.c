@@ -36,7 +36,7 @@ static bool op_address(struct ectx *x, struct str param, struct str subject, str
     struct mailbox m;
     struct str error;
     (void)param;
-    *out = mailbox_parse(x->pool, subject, 0, &m, &error) ? m.text : STR("");
+    *out = mailbox_parse(x->pool, subject, mailbox_flags(x->conf), &m, &error) ? m.text : STR("");
     return true;
 }
 
@@ -45,7 +45,7 @@ static bool op_domain(struct ectx *x, struct str param, struct str subject, stru
     struct mailbox m;
     struct str error;
     (void)param;
-    *out = mailbox_parse(x->pool, subject, 0, &m, &error) ? m.domain : STR("");
+    *out = mailbox_parse(x->pool, subject, mailbox_flags(x->conf), &m, &error) ? m.domain : STR("");
     return true;
 }
 
@@ -54,7 +54,8 @@ static bool op_local_part(struct ectx *x, struct str param, struct str subject, 
     struct mailbox m;
     struct str error;
     (void)param;
-    *out = mailbox_parse(x->pool, subject, 0, &m, &error) ? m.local_part : STR("");
+    *out = mailbox_parse(x->pool, subject, mailbox_flags(x->conf), &m, &error) ? m.local_part
+                                                                               : STR("");
     return true;
 }
 
@@ -105,7 +106,7 @@ static bool op_addresses(struct ectx *x, struct str param, struct str subject, s
         l.sep = subject.p[1];
         subject = str_from(subject, 2);
     }
-    mailbox_each(x->pool, subject, add_address, &l, NULL);
+    mailbox_each(x->pool, subject, mailbox_flags(x->conf), add_address, &l, NULL);
     *out = buf_str(&l.out);
     return true;
 }

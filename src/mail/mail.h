@@ -42,15 +42,15 @@ bool mailbox_parse(struct pool *pool, struct str text, unsigned flags, struct ma
 uint32_t mailbox_list_next(struct str list, uint32_t from, bool allow_group);
 
 /*
- * Each address of a header body, through groups; false with the words of the first error. If
+ * Each address of a header body, through groups (flags: mailbox_flags()); false with the words of the first error. If
  * `error` is NULL what is no address is passed over.
  */
-bool mailbox_each(struct pool *pool, struct str body,
+bool mailbox_each(struct pool *pool, struct str body, unsigned flags,
                   bool (*f)(void *closure, const struct mailbox *m), void *closure,
                   struct str *error);
 
 /* The same; *bad is the text of the address that is none. */
-bool mailbox_walk(struct pool *pool, struct str body,
+bool mailbox_walk(struct pool *pool, struct str body, unsigned flags,
                   bool (*f)(void *closure, const struct mailbox *m), void *closure,
                   struct str *error, struct str *bad);
 
@@ -81,8 +81,9 @@ struct str header_body(const struct header *h);
 struct header *header_find(const struct message *m, struct str name);
 struct header *header_find_next(struct header *h, struct str name);
 
-/* Checks syntax of all address headers (verify = header_syntax); words in *error if false. */
-bool headers_check_syntax(struct pool *pool, const struct message *m, struct str *error);
+/* Checks syntax of all address headers (verify = header_syntax; flags: mailbox_flags()); words in *error if false. */
+bool headers_check_syntax(struct pool *pool, const struct message *m, unsigned flags,
+                          struct str *error);
 
 /* ---- rewriting ---- */
 

@@ -219,7 +219,7 @@ static bool replacement(struct ectx *x, const struct rewrite_rule *rule, struct 
         }
         return false;
     }
-    if (!mailbox_parse(x->pool, text, MBX_NULL, &m, &error)) {
+    if (!mailbox_parse(x->pool, text, mailbox_flags(x->conf) | MBX_NULL, &m, &error)) {
         log_msg(LOG_MAIN | LOG_PANIC, x->msg,
                 "Rewrite of %.*s yielded unparseable address: %.*s in address %.*s",
                 STR_ARG(address), STR_ARG(error), STR_ARG(text));
@@ -405,7 +405,8 @@ struct header *rewrite_header(struct ectx *x, const struct rewrite_rule *rules,
     struct str name = str_sub(h->text, 0, h->text.len - job.body.len);
     buf_init(&job.out, x->pool, (size_t)h->text.len * 16 + 65536);
     buf_adds(&job.out, name);
-    if (!mailbox_each(x->pool, job.body, rewrite_one, &job, &error) && !job.changed) {
+    if (!mailbox_each(x->pool, job.body, mailbox_flags(x->conf), rewrite_one, &job, &error) &&
+        !job.changed) {
         return NULL;
     }
     if (!job.changed) {
@@ -424,7 +425,7 @@ void rewrite_test(struct ectx *x, struct str address, void (*print)(const char *
         bool recipient = places[i].flag & (RW_TO | RW_CC | RW_BCC | RW_ENVTO), whole = false;
         struct str full = mail_qualify(x->pool, x->conf, address, recipient), error;
         struct mailbox m;
-        if (!mailbox_parse(x->pool, full, MBX_NULL, &m, &error)) {
+        if (!mailbox_parse(x->pool, full, mailbox_flags(x->conf) | MBX_NULL, &m, &error)) {
             error = STR_CAT(x->pool, str_upper(x->pool, str_sub(error, 0, 1)), str_from(error, 1));
             print(str_fmt(x->pool, "Syntax error in %.*s\n%.*s", STR_ARG(full), STR_ARG(error)).p);
             return;

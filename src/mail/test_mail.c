@@ -88,10 +88,10 @@ TEST(mailbox_lists)
     struct buf b;
     struct str error;
     buf_init(&b, unit_pool(), 1000);
-    CHECK(mailbox_each(unit_pool(), STR("a@b, \"x,y\" <c@d>, grp: e@f, g@h (c,d);, <i@j>,"), count,
-                       &b, &error));
+    CHECK(mailbox_each(unit_pool(), STR("a@b, \"x,y\" <c@d>, grp: e@f, g@h (c,d);, <i@j>,"), 0,
+                       count, &b, &error));
     CHECK_STR(buf_str(&b), "a@b|c@d|e@f|g@h|i@j|");
-    CHECK(!mailbox_each(unit_pool(), STR("a@b, <c"), count, &b, &error));
+    CHECK(!mailbox_each(unit_pool(), STR("a@b, <c"), 0, count, &b, &error));
 }
 
 TEST(quoting)

@@ -37,7 +37,7 @@ void route_rewrite_domain(struct ectx *x, struct str from, struct str to)
         struct job j = {.body = header_body(h), .from = from, .to = to};
         buf_init(&j.out, msg->pool, (size_t)h->text.len * 16 + 1024);
         j.out.tainted = h->text.tainted;
-        mailbox_each(x->pool, j.body, replace, &j, &error);
+        mailbox_each(x->pool, j.body, mailbox_flags(x->conf), replace, &j, &error);
         if (!j.changed) {
             continue;
         }

@@ -77,10 +77,16 @@ static enum conv_end check_limits(struct conv *c)
 static void log_connection(struct conv *c)
 {
     c->nolog = conv_host_in(c, &c->set->hosts_connection_nolog);
-    if (log_wants(LS_smtp_connection) && !c->nolog && c->peer) {
+    if (!conv_logged(c)) {
+        return;
+    }
+    if (c->peer) {
         struct str who = bare_host(c);
         log_write(LOG_MAIN, "SMTP connection from %.*s (TCP/IP connection count = %d)",
                   STR_ARG(who), c->peer->connections);
+    } else {
+        struct str name = conv_name(c);
+        log_write(LOG_MAIN, "%.*s", STR_ARG(name));
     }
 }
 
@@ -246,12 +252,9 @@ enum conv_end conv_accept(struct conv *c)
     if (c->peer && (end = check_limits(c)) != GO_ON) {
         return end;
     }
+    log_connection(c);
     if (!str_empty(c->sess->host_address)) {
-        log_connection(c);
         know_client(c);
-    } else if (log_wants(LS_smtp_connection)) {
-        struct str name = conv_name(c);
-        log_write(LOG_MAIN, "%.*s", STR_ARG(name));
     }
     c->helo_required = c->helo_verify_required || conv_host_in(c, &c->set->hosts_require_helo);
     c->sess->protocol = str_empty(c->sess->host_address) ? STR("local-smtp") : STR("smtp");
@@ -279,6 +282,7 @@ enum conv_end conv_accept(struct conv *c)
 void conv_quiet_start(struct conv *c)
 {
     c->sess->protocol = STR("local-bsmtp");
+    log_connection(c);
     expand_settings(c);
     conv_reset(c);
 }

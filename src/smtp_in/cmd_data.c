@@ -30,11 +30,12 @@ static bool begin(struct conv *c, struct receiver *r)
         log_write(LOG_MAIN | LOG_PANIC, "Failed to create spool file: %m");
         return false;
     }
-    r->trusted = c->sess->caller_trusted;
+    r->trusted = c->sess->caller_trusted || c->peer; /* the daemon is nobody's, so it may */
     r->sender_forced = c->sub && c->sub->sender_set;
     r->name_forced = c->sub && !str_unset(c->sub->full_name);
-    r->ignore_fromline =
-        c->notcp ? c->set->ignore_fromline_local : conv_host_in(c, &c->set->ignore_fromline_hosts);
+    r->from_lines = str_empty(c->sess->host_address)
+                        ? c->set->ignore_fromline_local
+                        : conv_host_in(c, &c->set->ignore_fromline_hosts);
     c->msg->local = c->notcp;
     c->msg->dont_deliver = c->sub && c->sub->dont_deliver;
     c->msg->suppress_local_fixups |= c->sub && c->sub->suppress_local_fixups;

@@ -39,7 +39,8 @@ static void take_all(struct extraction *e, struct str body, struct buf *bad)
         uint32_t end = mailbox_list_next(body, from, true);
         bool group_name = end < body.len && body.p[end] == ':';
         struct str piece = str_trim(str_sub(body, from, end - from)), error;
-        if (!group_name && !mailbox_each(e->r->msg->pool, piece, take, e, &error)) {
+        if (!group_name &&
+            !mailbox_each(e->r->msg->pool, piece, mailbox_flags(e->r->conf), take, e, &error)) {
             buf_addf(bad, "  %.*s: %.*s\n", STR_ARG(piece), STR_ARG(error));
         }
         from = end + 1;

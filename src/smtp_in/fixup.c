@@ -190,7 +190,7 @@ static void add_from(struct fixup *f)
 {
     struct str address = f->m->sender, name = from_name(f);
     if (str_empty(address)) {
-        if (f->local) {
+        if (f->m->local) {
             address = local_address(f);
         } else if (f->m->submission && !str_empty(f->s->auth_id)) {
             address = submitter(f);
@@ -241,7 +241,8 @@ static bool from_is(struct fixup *f, struct str generated)
 {
     struct mailbox m;
     struct str error;
-    if (!mailbox_parse(f->pool, str_trim(header_body(f->from)), false, &m, &error)) {
+    if (!mailbox_parse(f->pool, str_trim(header_body(f->from)), mailbox_flags(f->r->conf), &m,
+                       &error)) {
         return false;
     }
     if (str_empty(m.domain)) {

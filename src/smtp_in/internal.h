@@ -254,6 +254,10 @@ struct str conv_age(struct conv *c);
 /* "SMTP connection from …" as log lines name the connection. */
 struct str conv_name(struct conv *c);
 
+/* True if the start and the end of this connection are logged (log selector smtp_connection,
+ * hosts_connection_nolog). */
+bool conv_logged(const struct conv *c);
+
 /* Logs a transaction that came to nothing (log selector smtp_incomplete_transaction). */
 void conv_incomplete(struct conv *c, const char *what);
 
@@ -321,9 +325,8 @@ struct receiver {
     int line_len;
     bool too_big, header_too_big, header_line_too_big, write_failed;
     int write_errno;
-    bool last_lf;         /* the last byte written was LF */
-    struct str from_line; /* UUCP "From " line; unset if none */
-    bool ignore_fromline;
+    bool last_lf;    /* the last byte written was LF */
+    bool from_lines; /* "From " lines at the top may be those of a mailbox file */
     bool resent;
     struct str message_id, subject;           /* for the log line */
     bool message_id_created;                  /* the message came without one */
@@ -334,6 +337,7 @@ struct receiver {
     const struct data_reader *reader;         /* of a chunked message */
     bool header_lf;                           /* a line of its header ended in LF alone */
     bool sender_forced, name_forced, trusted; /* local: -f, -F were given; the caller is trusted */
+    bool from_line_seen;                      /* one of them named the sender */
 };
 
 /* Starts reception: id, spool file. False with errno if the spool will not have it. */

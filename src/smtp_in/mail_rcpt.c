@@ -350,7 +350,7 @@ static bool qualify(struct conv *c, struct str arg, struct mailbox *m)
         return false;
     }
     struct str whole = mail_qualify(c->msg_pool, c->conf, m->text, true), error;
-    return mailbox_parse(c->msg_pool, whole, false, m, &error);
+    return mailbox_parse(c->msg_pool, whole, mailbox_flags(c->conf), m, &error);
 }
 
 static bool too_many(struct conv *c)

@@ -69,11 +69,48 @@ static void finish_header(struct receiver *r)
 
 static bool put_body(struct receiver *r, const char *p, size_t n);
 
-/* A "From " line of a mailbox file at the top: remembered or ignored, not a header. */
-static bool is_from_line(const struct receiver *r, struct str line)
+/* The sender that a "From " line names, if whoever hands the message in may name one. */
+static void take_from_line(struct receiver *r)
 {
-    return !r->first_line_done && (str_starts(line, "From ") || str_starts(line, ">From ")) &&
-           (!r->smtp || r->ignore_fromline);
+    struct str sender, error;
+    struct mailbox m;
+    if (r->sender_forced && !r->from_line_seen) {
+        return;
+    }
+    if (!expand_option(r->x, &r->set->uucp_from_sender, &sender)) {
+        log_write(LOG_MAIN | LOG_PANIC,
+                  "expansion of \"%.*s\" failed after matching \"From \" line: %.*s",
+                  STR_ARG(r->set->uucp_from_sender.text), STR_ARG(r->x->error));
+        return;
+    }
+    if (str_empty(str_trim(sender)) ||
+        !mailbox_parse(r->msg->pool, sender, mailbox_flags(r->conf) | MBX_NULL, &m, &error)) {
+        return;
+    }
+    struct str full = str_empty(m.text) || !str_empty(m.domain)
+                          ? m.text
+                          : mail_qualify(r->msg->pool, r->conf, m.text, false);
+    if (r->trusted || caller_may_send_as(r->x, full)) {
+        r->msg->sender = r->msg->raw_sender = full;
+        r->msg->local = r->msg->local && !r->trusted;
+        r->sender_forced = r->from_line_seen = true;
+    }
+}
+
+/* A "From " line of a mailbox file at the top: it may name the sender, and is not a header. */
+static bool is_from_line(struct receiver *r, struct str line)
+{
+    if (!r->from_lines || r->header.len || r->msg->headers != r->received || r->received->next ||
+        str_empty(r->set->uucp_from_pattern)) {
+        return false;
+    }
+    struct scope *outer = r->x->scope;
+    bool is = match_regex(r->x, r->set->uucp_from_pattern, line, false, true) == MATCH_YES;
+    if (is) {
+        take_from_line(r);
+    }
+    r->x->scope = outer;
+    return is;
 }
 
 /* One complete line of the header section, with its LF. */
@@ -82,8 +119,6 @@ static bool header_line(struct receiver *r, struct str line)
     bool first = !r->first_line_done;
     uint32_t n;
     if (is_from_line(r, line)) {
-        r->first_line_done = true;
-        r->from_line = str_dup(r->msg->pool, line);
         return true;
     }
     r->first_line_done = true;

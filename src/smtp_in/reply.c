@@ -350,7 +350,7 @@ enum conv_end reply_acl(struct conv *c, enum acl_where where, enum acl_result rc
     if (rc != ACL_DROP) {
         return GO_ON;
     }
-    if (log_wants(LS_smtp_connection)) {
+    if (conv_logged(c)) {
         struct str name = conv_name(c);
         log_write(LOG_MAIN, "%.*s closed by DROP in ACL", STR_ARG(name));
     }

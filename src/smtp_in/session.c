@@ -94,6 +94,11 @@ enum acl_result conv_acl(struct conv *c, enum acl_where where, const struct etex
     return rc;
 }
 
+bool conv_logged(const struct conv *c)
+{
+    return log_wants(LS_smtp_connection) && !c->nolog;
+}
+
 struct str conv_name(struct conv *c)
 {
     struct session *s = c->sess;
@@ -308,7 +313,7 @@ static enum conv_end cmd_quit(struct conv *c, const struct smtp_line *l)
         reply(c, "221 %.*s closing connection", STR_ARG(c->sess->active_hostname));
     }
     stream_flush(c->io);
-    if (log_wants(LS_smtp_connection)) {
+    if (conv_logged(c) && !c->batch) {
         struct str name = conv_name(c);
         log_write(LOG_MAIN, "%.*s closed by QUIT", STR_ARG(name));
     }
@@ -467,7 +472,7 @@ static enum conv_end lost(struct conv *c, enum read_result rc)
         log_write(LOG_MAIN, "unexpected %s while reading SMTP command from %.*s%.*s D=%.*s",
                   c->sess->sender_host_unknown ? "EOF" : "disconnection", STR_ARG(who),
                   STR_ARG(why), STR_ARG(age));
-    } else if (!c->msg->sender_set && log_wants(LS_smtp_connection)) {
+    } else if (!c->msg->sender_set && conv_logged(c)) {
         struct str age = conv_age(c), name = conv_name(c);
         log_write(LOG_MAIN, "%.*s lost D=%.*s", STR_ARG(name), STR_ARG(age));
     }

@@ -273,27 +273,6 @@ static bool read_message(struct plain *p)
     return true;
 }
 
-/* A "From " line at the top may say who sent the message. */
-static void use_from_line(struct plain *p)
-{
-    struct str line = p->r.from_line, sender, error;
-    struct mailbox m;
-    if (str_unset(line) || p->r.sender_forced || str_empty(p->set->uucp_from_pattern)) {
-        return;
-    }
-    struct scope *outer = p->x.scope;
-    if (match_regex(&p->x, p->set->uucp_from_pattern, line, false, true) == MATCH_YES &&
-        expand_option(&p->x, &p->set->uucp_from_sender, &sender) &&
-        mailbox_parse(p->pool, sender, false, &m, &error)) {
-        struct str full = mail_qualify(p->pool, p->conf, m.text, false);
-        if (caller_may_send_as(&p->x, full)) {
-            p->msg->sender = full;
-            p->r.sender_forced = true;
-        }
-    }
-    p->x.scope = outer;
-}
-
 /* Sizes and loops. True after refusing. */
 static bool refused_size(struct plain *p, int *status)
 {
@@ -440,13 +419,13 @@ static int receive_plain(struct plain *p)
         say(p->sub, STR("exim: Failed to create spool file\n"));
         return 1;
     }
+    p->r.from_lines = true;
     p->r.trusted = p->sess->caller_trusted;
     p->r.sender_forced = forced;
     p->r.name_forced = !str_unset(p->sub->full_name);
     if (!read_message(p)) {
         return 1;
     }
-    use_from_line(p);
     if (!str_unset(p->bad_argument)) {
         return refuse(p, MOAN_ARGUMENT, STR(""), p->bad_argument);
     }

@@ -258,7 +258,7 @@ static enum conv_end failed(struct conv *c, enum tls_fault fault)
     if (fault == TLS_FAULT_TIMEOUT) {
         return conv_timed_out(c);
     }
-    if (log_wants(LS_smtp_connection)) {
+    if (conv_logged(c)) {
         struct str name = conv_name(c);
         log_write(LOG_MAIN, "%.*s closed by EOF", STR_ARG(name));
     }

@@ -162,7 +162,7 @@ static void take_recipients(struct picked *k, struct str *header)
         return;
     }
     buf_init(&k->text, k->y->x->pool, REPLY_MAX);
-    mailbox_each(k->y->x->pool, *header, pick, k, &error);
+    mailbox_each(k->y->x->pool, *header, mailbox_flags(k->y->x->conf), pick, k, &error);
     if (!str_unset(k->y->o->never_mail.text)) {
         *header = buf_str(&k->text);
     }

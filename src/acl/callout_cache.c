@@ -116,16 +116,21 @@ bool callout_cached(struct ectx *x, struct address *a, bool is_sender, const str
     return !c->postmaster || known->postmaster == CALLOUT_YES;
 }
 
-void callout_remember(struct ectx *x, const struct address *a, const struct callout *c,
-                      struct str mailfrom, const struct callout_known *k)
+struct finding {
+    struct pool *pool;
+    const struct address *a;
+    struct str mailfrom;
+    const struct callout_known *k;
+};
+
+/* Together: somebody else may find out another fact of the same domain at the same time. */
+static bool note_finding(void *closure, struct hints *db)
 {
+    const struct finding *f = closure;
+    const struct callout_known *k = f->k;
     struct domain_record r;
-    struct hints *db = c->no_cache ? NULL : hints_open(x->conf, "callout");
-    if (!db) {
-        return;
-    }
     int64_t now = time(NULL);
-    get_domain(db, x->pool, a->domain, &r);
+    get_domain(db, f->pool, f->a->domain, &r);
     if (k->domain != CALLOUT_UNKNOWN) {
         r.when = now;
         r.result = k->domain;
@@ -138,12 +143,21 @@ void callout_remember(struct ectx *x, const struct address *a, const struct call
         r.postmaster_when = now;
         r.postmaster = k->postmaster;
     }
-    hints_put(db, a->domain,
-              str_fmt(x->pool, "%" PRId64 " %d %" PRId64 " %d %" PRId64 " %d", r.when, r.result,
-                      r.random_when, r.random, r.postmaster_when, r.postmaster));
-    if (k->address != CALLOUT_UNKNOWN) {
-        hints_put(db, address_key(x->pool, a, mailfrom),
-                  str_fmt(x->pool, "%" PRId64 " %d", now, k->address));
+    struct str domain = str_fmt(f->pool, "%" PRId64 " %d %" PRId64 " %d %" PRId64 " %d", r.when,
+                                r.result, r.random_when, r.random, r.postmaster_when, r.postmaster);
+    return hints_put(db, f->a->domain, domain) &&
+           (k->address == CALLOUT_UNKNOWN ||
+            hints_put(db, address_key(f->pool, f->a, f->mailfrom),
+                      str_fmt(f->pool, "%" PRId64 " %d", now, k->address)));
+}
+
+void callout_remember(struct ectx *x, const struct address *a, const struct callout *c,
+                      struct str mailfrom, const struct callout_known *k)
+{
+    struct finding f = {.pool = x->pool, .a = a, .mailfrom = mailfrom, .k = k};
+    struct hints *db = c->no_cache ? NULL : hints_open(x->conf, "callout");
+    if (db) {
+        hints_together(db, note_finding, &f);
     }
 }
 

@@ -4,22 +4,35 @@
  * Hints may be lost but must not stand in the way: writes are not synced, a database that cannot
  * be opened or that overflows is made anew, and callers go on without one. Because unsynced pages
  * may be torn by a crash of the machine, a database is read through once per boot, by a child
- * process, before it is trusted; the boot's id is noted beside it.
+ * process, before it is trusted; the boot's id is noted beside it, in a file that is locked by
+ * whoever opens the database. So one process alone makes it anew, and a database and its lock file
+ * always belong together. Those that had the old one open see that its file has gone, and open the
+ * new one. A database that turns out to be damaged later loses the note, and is read through again.
  *
  * Handles belong to the process that opened them. LMDB environments must not cross fork(): a
  * child notices by its process id and opens its own.
  */
 #include "lookup/internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NAME_MAX_LEN = 240, KEY_MAX_LEN = 511, HASH_LEN = 32, READERS = 2048, RETRY_MS = 60000 };
+enum {
+    NAME_MAX_LEN = 240,
+    KEY_MAX_LEN = 511,
+    HASH_LEN = 32,
+    READERS = 2048,
+    RETRY_MS = 60000,
+    CHECK_MAX_S = 120
+};
 
 /* Address space, not disk: the file grows as it is filled. */
 #define MAP_SIZE ((size_t)1 << 30)
@@ -30,6 +43,11 @@ struct hints {
     MDB_env *env; /* NULL: could not be opened; not tried again before retry_ms */
     MDB_dbi dbi;
     MDB_txn *reader; /* kept, reset between reads */
+    MDB_txn *writer; /* NULL: none is under way */
+    int depth;       /* of writes within writes, which are one transaction */
+    int failure;     /* the first one in it */
+    int walkers;     /* hints_each under way */
+    bool doubted;    /* to be opened anew, and read through */
     int64_t retry_ms;
     uid_t uid;
     gid_t gid;
@@ -52,32 +70,62 @@ static struct str boot_id(struct pool *pool)
                                                                                   : STR("");
 }
 
-static struct str mark_path(struct pool *pool, const struct hints *h)
+static const char mark_suffix[] = ".boot";
+
+/*
+ * Opens and locks the file that holds the id of the boot in which the database was found sound. -1:
+ * it cannot be had. Whoever owns the folder may put something else there: it is not followed.
+ */
+static int lock_mark(struct pool *pool, const struct hints *h)
 {
-    return STR_CAT(pool, h->path, STR(".boot"));
+    struct str path = STR_CAT(pool, h->path, str_c(mark_suffix));
+    int fd = file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0640);
+    if (fd >= 0 && geteuid() == 0 && fchown(fd, h->uid, h->gid) < 0) {
+        debug("cannot give %.*s away: %s", STR_ARG(path), strerror(errno));
+    }
+    if (fd >= 0 && file_lock(fd, true) < 0) {
+        debug("cannot lock %.*s: %s", STR_ARG(path), strerror(errno));
+    }
+    return fd;
 }
 
-/* Reads every record and takes a write as far as the commit. Runs in a child: it may crash. */
-static int try_all(MDB_env *env, MDB_dbi dbi)
+static bool is_marked(int fd, struct str id)
+{
+    char text[128];
+    ssize_t n = pread(fd, text, sizeof text, 0);
+    return n >= 0 && str_eq(str_n(text, (size_t)n), id);
+}
+
+static void set_mark(int fd, struct str id)
+{
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, id.p ? id.p : "", id.len, 0) != (ssize_t)id.len) {
+        debug("hints: cannot note the boot: %s", strerror(errno));
+    }
+}
+
+static bool is_damage(int r)
+{
+    return r == MDB_INVALID || r == MDB_CORRUPTED || r == MDB_VERSION_MISMATCH ||
+           r == MDB_PAGE_NOTFOUND || r == MDB_PANIC;
+}
+
+/*
+ * Looks at all pages, and takes a write as far as the commit. Runs in a child: it may crash. True if
+ * the database is damaged; that there is no room or no permission is not damage.
+ */
+static bool try_all(MDB_env *env, MDB_dbi dbi)
 {
     MDB_txn *txn;
-    MDB_cursor *cur;
-    MDB_val k, v;
-    unsigned char sum = 0;
-    if (mdb_txn_begin(env, NULL, 0, &txn) || mdb_cursor_open(txn, dbi, &cur)) {
-        return 1;
+    MDB_val k = {4, (void *)(uintptr_t) "\0try"}, v = {1, (void *)(uintptr_t) "x"};
+    int fd, r = mdb_txn_begin(env, NULL, 0, &txn);
+    if (r) {
+        return is_damage(r);
     }
-    int r;
-    while ((r = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
-        for (size_t i = 0; i < v.mv_size; i++) {
-            sum ^= ((const unsigned char *)v.mv_data)[i];
-        }
-    }
-    k = (MDB_val){4, (void *)(uintptr_t) "\0try"};
-    v = (MDB_val){1, &sum};
-    r = r != MDB_NOTFOUND || mdb_put(txn, dbi, &k, &v, 0) || mdb_del(txn, dbi, &k, NULL);
+    bool sound = mdb_env_get_fd(env, &fd) == 0 && hints_file_sound(fd);
+    r = sound ? mdb_put(txn, dbi, &k, &v, 0) : 0;
+    r = r || !sound ? r : mdb_del(txn, dbi, &k, NULL);
     mdb_txn_abort(txn);
-    return r;
+    return !sound || (r != 0 && r != MDB_MAP_FULL && r != ENOMEM);
 }
 
 static int open_env(const struct hints *h, MDB_env **env, MDB_dbi *dbi);
@@ -92,7 +140,10 @@ static bool survives(const struct hints *h)
         MDB_dbi dbi;
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         dup2(null, STDERR_FILENO);
-        _exit(open_env(h, &env, &dbi) != 0 || try_all(env, dbi) != 0);
+        signal(SIGALRM, SIG_DFL);
+        alarm(CHECK_MAX_S); /* pages that lead round and round */
+        int r = open_env(h, &env, &dbi);
+        _exit(r ? is_damage(r) : try_all(env, dbi));
     }
     if (pid < 0) {
         return true;
@@ -111,25 +162,47 @@ static void remove_files(struct pool *pool, const struct hints *h)
     unlink(STR_CAT(pool, h->path, STR("-lock")).p);
 }
 
-/* Once per boot, sees to it that an existing database is sound; a damaged one is removed. */
-static void verify(const struct hints *h)
+static void remove_damaged(struct pool *pool, const struct hints *h)
 {
-    struct pool *pool = pool_new("hints check");
-    struct str id = boot_id(pool), seen, mark = mark_path(pool, h);
-    if (file_read(pool, mark, 128, &seen) < 0 || !str_eq(seen, id)) {
-        if (access(h->path.p, F_OK) == 0 && !survives(h)) {
-            log_write(LOG_MAIN, "hints database %.*s was damaged and is made anew",
-                      STR_ARG(h->name));
-            remove_files(pool, h);
+    log_write(LOG_MAIN, "hints database %.*s was damaged and is made anew", STR_ARG(h->name));
+    remove_files(pool, h);
+}
+
+/*
+ * True if the file is shorter than its own header says. A header may count pages that the last
+ * transaction took and gave back, so this is a suspicion and no more.
+ */
+static bool is_short(const struct hints *h)
+{
+    MDB_envinfo info;
+    MDB_stat page;
+    struct stat st;
+    return stat(h->path.p, &st) == 0 && mdb_env_info(h->env, &info) == 0 &&
+           mdb_env_stat(h->env, &page) == 0 &&
+           (uint64_t)st.st_size < ((uint64_t)info.me_last_pgno + 1) * page.ms_psize;
+}
+
+void hints_doubt(const struct config *conf)
+{
+    struct pool *pool = pool_new("hints doubt");
+    struct str path = STR_CAT(pool, core_settings(conf)->spool_directory, STR("/db"));
+    DIR *dir = opendir(str_cstr(pool, path));
+    struct dirent *e;
+    while (dir && (e = readdir(dir))) {
+        if (!str_ends(str_c(e->d_name), str_c(mark_suffix))) {
+            continue;
         }
-        int fd = file_open(mark, O_WRONLY | O_CREAT | O_TRUNC, 0640);
+        int fd = openat(dirfd(dir), e->d_name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        struct stat st;
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1) {
+            set_mark(fd, STR(""));
+        }
         if (fd >= 0) {
-            write_all(fd, id.p, id.len);
-            if (geteuid() == 0 && fchown(fd, h->uid, h->gid) < 0) {
-                debug("cannot give %.*s away: %s", STR_ARG(mark), strerror(errno));
-            }
             close(fd);
         }
+    }
+    if (dir) {
+        closedir(dir);
     }
     pool_free(&pool);
 }
@@ -169,33 +242,65 @@ static void give_away(struct pool *pool, const struct hints *h)
 {
     const struct str lock = STR_CAT(pool, h->path, STR("-lock"));
     if (geteuid() == 0 &&
-        (chown(h->path.p, h->uid, h->gid) < 0 || chown(lock.p, h->uid, h->gid) < 0)) {
+        (lchown(h->path.p, h->uid, h->gid) < 0 || lchown(lock.p, h->uid, h->gid) < 0)) {
         debug("cannot give hints %.*s away: %s", STR_ARG(h->name), strerror(errno));
     }
 }
 
-static bool is_damage(int r)
+static void close_env(struct hints *h)
 {
-    return r == MDB_INVALID || r == MDB_CORRUPTED || r == MDB_VERSION_MISMATCH ||
-           r == MDB_PAGE_NOTFOUND || r == MDB_PANIC;
+    if (h->env) {
+        mdb_txn_abort(h->reader);
+        mdb_env_close(h->env);
+    }
+    h->env = NULL;
+    h->reader = NULL;
+    h->doubted = false;
+}
+
+/* Opens the database, which is read through first where it is not known to be sound. */
+static int open_sound(struct pool *pool, struct hints *h, bool known)
+{
+    int r;
+    if (access(h->path.p, F_OK) < 0) {
+        remove_files(pool, h); /* the lock file of one that somebody took away */
+    } else if (!known && !survives(h)) {
+        remove_damaged(pool, h);
+    }
+    r = open_env(h, &h->env, &h->dbi);
+    if (r == 0 && known && is_short(h)) {
+        close_env(h);
+        if (!survives(h)) {
+            remove_damaged(pool, h);
+        }
+        r = open_env(h, &h->env, &h->dbi);
+    }
+    if (is_damage(r)) {
+        remove_damaged(pool, h);
+        r = open_env(h, &h->env, &h->dbi);
+    }
+    return r;
 }
 
 static void start(struct hints *h)
 {
     struct pool *pool = pool_new("hints open");
-    verify(h);
-    int r = open_env(h, &h->env, &h->dbi);
-    if (is_damage(r)) {
-        log_write(LOG_MAIN, "hints database %.*s was damaged and is made anew", STR_ARG(h->name));
-        remove_files(pool, h);
-        r = open_env(h, &h->env, &h->dbi);
-    }
+    struct str id = boot_id(pool);
+    int mark = lock_mark(pool, h);
+    bool known = mark >= 0 && is_marked(mark, id);
+    int r = open_sound(pool, h, known);
     if (r) {
         log_write(LOG_MAIN | LOG_PANIC, "failed to open hints database %.*s: %s", STR_ARG(h->path),
                   mdb_strerror(r));
         h->retry_ms = time_monotonic_ms() + RETRY_MS;
     } else {
         give_away(pool, h);
+    }
+    if (mark >= 0) {
+        if (!known) {
+            set_mark(mark, id);
+        }
+        close(mark);
     }
     pool_free(&pool);
 }
@@ -250,6 +355,27 @@ bool hints_present(const struct config *conf, const char *name)
     return n > 0 && n < PATH_MAX && access(path, F_OK) == 0;
 }
 
+/* True if the file has been removed or replaced by another. */
+static bool is_gone(const struct hints *h)
+{
+    struct stat st;
+    int fd;
+    return mdb_env_get_fd(h->env, &fd) || fstat(fd, &st) < 0 || st.st_nlink == 0;
+}
+
+/* Something is wrong with it: whoever opens it next reads it through. */
+static void doubt(struct hints *h)
+{
+    struct pool *pool = pool_new("hints doubt");
+    int mark = lock_mark(pool, h);
+    if (mark >= 0) {
+        set_mark(mark, STR(""));
+        close(mark);
+    }
+    h->doubted = true;
+    pool_free(&pool);
+}
+
 struct hints *hints_open(const struct config *conf, const char *name)
 {
     struct hints *h = find_open(name);
@@ -258,6 +384,9 @@ struct hints *hints_open(const struct config *conf, const char *name)
             return NULL;
         }
         h = add(conf, name);
+    }
+    if (h->env && !h->depth && !h->walkers && (h->doubted || is_gone(h))) {
+        close_env(h);
     }
     if (!h->env && time_monotonic_ms() >= h->retry_ms) {
         start(h);
@@ -269,10 +398,7 @@ void hints_close_all(void)
 {
     if (open_hints.pid == getpid()) {
         for (struct hints *h = open_hints.first; h; h = h->next) {
-            if (h->env) {
-                mdb_txn_abort(h->reader);
-                mdb_env_close(h->env);
-            }
+            close_env(h);
         }
         pool_free(&open_hints.pool);
     } else if (open_hints.pool) {
@@ -330,29 +456,32 @@ bool hints_get(struct hints *h, struct pool *pool, struct str key, struct str *d
     char space[KEY_MAX_LEN + 1];
     MDB_val k, v;
     MDB_txn *txn;
-    if (!make_key(key, space, &k) || !(txn = begin_read(h))) {
+    if (!make_key(key, space, &k) || !(txn = h->writer ? h->writer : begin_read(h))) {
         return false;
     }
-    bool found = mdb_get(txn, h->dbi, &k, &v) == 0;
-    if (found) {
+    int r = mdb_get(txn, h->dbi, &k, &v);
+    if (r == 0) {
         *data = copy(pool, &v);
     }
-    mdb_txn_reset(txn);
-    return found;
+    if (!h->writer) {
+        mdb_txn_reset(txn);
+    }
+    if (is_damage(r) && h->writer) {
+        h->failure = h->failure ? h->failure : r;
+    } else if (is_damage(r)) {
+        doubt(h);
+    }
+    return r == 0;
 }
 
-/* Stores or (unset) deletes inside a transaction. */
-static int store(struct hints *h, MDB_txn *txn, MDB_val *k, struct str data)
-{
-    MDB_val v = {data.len, (void *)(uintptr_t)data.p};
-    int r = str_unset(data) ? mdb_del(txn, h->dbi, k, NULL) : mdb_put(txn, h->dbi, k, &v, 0);
-    return r == MDB_NOTFOUND ? 0 : r;
-}
-
-static bool failed(struct hints *h, int r)
+/* After the end of a write: whoever opens the database may wait for one with the mark locked. */
+static void failed(struct hints *h, int r)
 {
     MDB_txn *txn;
     debug("hints %.*s cannot be written: %s", STR_ARG(h->name), mdb_strerror(r));
+    if (is_damage(r)) {
+        doubt(h);
+    }
     if (r == MDB_MAP_FULL && mdb_txn_begin(h->env, NULL, 0, &txn) == 0) {
         log_write(LOG_MAIN, "hints database %.*s was full and is made anew", STR_ARG(h->name));
         if (mdb_drop(txn, h->dbi, 0) == 0) {
@@ -361,28 +490,59 @@ static bool failed(struct hints *h, int r)
             mdb_txn_abort(txn);
         }
     }
-    return false;
+}
+
+/* Begins a write, or a part of the one that is under way. */
+static bool begin_write(struct hints *h)
+{
+    int r = h->depth ? 0 : mdb_txn_begin(h->env, NULL, 0, &h->writer);
+    if (r) {
+        failed(h, r);
+        return false;
+    }
+    h->failure = h->depth++ ? h->failure : 0;
+    return true;
+}
+
+/* Ends it: with keep, and if nothing in it failed, what was written counts. */
+static bool end_write(struct hints *h, bool keep)
+{
+    if (--h->depth) {
+        return h->failure == 0;
+    }
+    int r = h->failure;
+    if (keep && r == 0) {
+        r = mdb_txn_commit(h->writer);
+    } else {
+        mdb_txn_abort(h->writer);
+    }
+    h->writer = NULL;
+    if (r) {
+        failed(h, r);
+    }
+    return r == 0;
+}
+
+/* Stores or (unset) deletes within a write. */
+static void store(struct hints *h, MDB_val *k, struct str data)
+{
+    MDB_val v = {data.len, (void *)(uintptr_t)data.p};
+    int r = str_unset(data) ? mdb_del(h->writer, h->dbi, k, NULL)
+                            : mdb_put(h->writer, h->dbi, k, &v, 0);
+    if (r && r != MDB_NOTFOUND && h->failure == 0) {
+        h->failure = r;
+    }
 }
 
 static bool write_one(struct hints *h, struct str key, struct str data)
 {
     char space[KEY_MAX_LEN + 1];
     MDB_val k;
-    MDB_txn *txn;
-    if (!make_key(key, space, &k)) {
+    if (!make_key(key, space, &k) || !begin_write(h)) {
         return false;
     }
-    int r = mdb_txn_begin(h->env, NULL, 0, &txn);
-    if (r) {
-        return failed(h, r);
-    }
-    r = store(h, txn, &k, data);
-    if (r) {
-        mdb_txn_abort(txn);
-    } else {
-        r = mdb_txn_commit(txn);
-    }
-    return r ? failed(h, r) : true;
+    store(h, &k, data);
+    return end_write(h, true);
 }
 
 bool hints_put(struct hints *h, struct str key, struct str data)
@@ -395,32 +555,34 @@ bool hints_del(struct hints *h, struct str key)
     return write_one(h, key, STR_NONE);
 }
 
+bool hints_together(struct hints *h, bool (*f)(void *closure, struct hints *h), void *closure)
+{
+    if (!begin_write(h)) {
+        return false;
+    }
+    bool keep = f(closure, h);
+    return end_write(h, keep) && keep;
+}
+
 bool hints_update(struct hints *h, struct pool *pool, struct str key,
                   struct str (*f)(void *closure, struct pool *pool, struct str old), void *closure)
 {
     char space[KEY_MAX_LEN + 1];
     MDB_val k, v;
-    MDB_txn *txn;
-    if (!make_key(key, space, &k)) {
+    if (!make_key(key, space, &k) || !begin_write(h)) {
         return false;
     }
-    int r = mdb_txn_begin(h->env, NULL, 0, &txn);
-    if (r) {
-        return failed(h, r);
+    int r = mdb_get(h->writer, h->dbi, &k, &v);
+    if (r && r != MDB_NOTFOUND && h->failure == 0) {
+        h->failure = r;
     }
-    struct str old = mdb_get(txn, h->dbi, &k, &v) == 0 ? copy(pool, &v) : STR_NONE;
+    struct str old = r == 0 ? copy(pool, &v) : STR_NONE;
     struct str now = f(closure, pool, old);
-    if (str_unset(old) == str_unset(now) && str_eq(old, now)) {
-        mdb_txn_abort(txn);
-        return true;
+    bool changed = str_unset(old) != str_unset(now) || !str_eq(old, now);
+    if (changed) {
+        store(h, &k, now);
     }
-    r = store(h, txn, &k, now);
-    if (r) {
-        mdb_txn_abort(txn);
-    } else {
-        r = mdb_txn_commit(txn);
-    }
-    return r ? failed(h, r) : true;
+    return end_write(h, changed);
 }
 
 void hints_each(struct hints *h, struct pool *pool,
@@ -431,14 +593,21 @@ void hints_each(struct hints *h, struct pool *pool,
     MDB_val k, v;
     bool more = true;
     /* A transaction of its own: f may read and write the same database. */
-    if (mdb_txn_begin(h->env, NULL, MDB_RDONLY, &txn)) {
+    int r = mdb_txn_begin(h->env, NULL, MDB_RDONLY, &txn);
+    if (r) {
         return;
     }
-    if (mdb_cursor_open(txn, h->dbi, &cur) == 0) {
-        while (more && mdb_cursor_get(cur, &k, &v, MDB_NEXT) == 0) {
+    h->walkers++;
+    r = mdb_cursor_open(txn, h->dbi, &cur);
+    if (r == 0) {
+        while (more && (r = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
             more = f(closure, copy(pool, &k), copy(pool, &v));
         }
         mdb_cursor_close(cur);
     }
     mdb_txn_abort(txn);
+    h->walkers--;
+    if (is_damage(r) && !h->depth) {
+        doubt(h);
+    }
 }

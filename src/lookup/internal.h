@@ -59,6 +59,12 @@ struct str lookup_option(struct str options, const char *name);
 /* "yes", "no" or unset: $lookup_dnssec_authenticated after the last dnsdb lookup. */
 struct str lookup_dnssec_state(void);
 
+/*
+ * True if the open file of a hints database has the pages that its header says, in LMDB's format.
+ * The caller holds the database's write lock. Where the format is another one (no 64 bits), true.
+ */
+bool hints_file_sound(int fd);
+
 extern const struct lookup_driver lookup_lsearch, lookup_wildlsearch, lookup_nwildlsearch,
     lookup_iplsearch, lookup_dsearch, lookup_cdb, lookup_dnsdb, lookup_passwd;
 

@@ -95,7 +95,8 @@ void lookup_tidy(void);
 
 /*
  * Opens (creating, recreating if damaged) a hints database. NULL if it cannot be had; the caller
- * goes on without. Handles are cached in the process; close with hints_close_all (after fork).
+ * goes on without. Handles are cached in the process; close with hints_close_all (after fork). One
+ * whose file was removed, or found to be damaged, since is opened anew.
  */
 struct hints *hints_open(const struct config *conf, const char *name);
 
@@ -124,6 +125,19 @@ void hints_each(struct hints *h, struct pool *pool,
  */
 bool hints_update(struct hints *h, struct pool *pool, struct str key,
                   struct str (*f)(void *closure, struct pool *pool, struct str old), void *closure);
+
+/*
+ * All that f reads and writes in the database (but hints_each) is one transaction: no other process
+ * comes in between, and it is done wholly, or not at all if f returns false, a write in it fails, or
+ * the process dies. True if f did and it was written.
+ */
+bool hints_together(struct hints *h, bool (*f)(void *closure, struct hints *h), void *closure);
+
+/*
+ * To be called when a process died of what may have been a damaged database: each is read through
+ * before it is opened next.
+ */
+void hints_doubt(const struct config *conf);
 
 /* A hints database, for those who list and tidy it: one row beside the code that writes it. */
 struct hint_kind {

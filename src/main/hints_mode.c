@@ -110,6 +110,14 @@ static void list_kind(struct command *c, const struct config *conf, const struct
     }
 }
 
+/* Unless it has been written meanwhile. */
+static struct str drop_record(void *closure, struct pool *pool, struct str old)
+{
+    const struct listing *l = closure;
+    (void)pool;
+    return !str_unset(old) && l->kind->last(old) < l->oldest ? STR_NONE : old;
+}
+
 static void tidy_kind(struct command *c, const struct config *conf, const struct hint_kind *kind)
 {
     int64_t age = c->args.n ? time_interval(c->args.v[0]) : TIDY_DEFAULT;
@@ -120,7 +128,7 @@ static void tidy_kind(struct command *c, const struct config *conf, const struct
         hints_each(h, c->pool, doom_record, &l);
     }
     for (size_t i = 0; i < l.doomed.n; i++) {
-        hints_del(h, l.doomed.v[i]);
+        hints_update(h, c->pool, l.doomed.v[i], drop_record, &l);
     }
     printf("%-10s %zu of %zu record%s removed\n", kind->name, l.doomed.n, l.records,
            l.records == 1 ? "" : "s");

@@ -198,6 +198,10 @@ static void child_ended(struct supervisor *s, pid_t pid, int status)
     if (WIFSIGNALED(status)) {
         log_write(LOG_MAIN, "pid %d: %s died of signal %d", (int)pid, job_names[slot->job],
                   WTERMSIG(status));
+        if (WTERMSIG(status) == SIGBUS || WTERMSIG(status) == SIGSEGV ||
+            WTERMSIG(status) == SIGABRT) {
+            hints_doubt(s->conf);
+        }
     }
     bool young = slot->job != JOB_QUEUE_RUN && now - slot->started < YOUNG_MS;
     if (young && slot->generation == s->generation) {

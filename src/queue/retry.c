@@ -298,18 +298,22 @@ void retry_host_worked(struct delivery *d, struct host *h)
 
 /* ---- the end ---- */
 
-/* Applies one failure to its record. */
-static void write_failure(struct job *j, struct retry_change *c)
+struct failure {
+    struct job *j;
+    struct retry_change *c;
+    const struct retry_rule *rule;
+    bool applied;
+};
+
+/* Applies one failure to its record. False if there is nothing to be written. */
+static bool apply_failure(void *closure, struct hints *h)
 {
+    struct failure *f = closure;
+    struct job *j = f->j;
+    struct retry_change *c = f->c;
     struct retry_record r = {0};
     int64_t now = time(NULL), since;
-    struct str key = !str_unset(c->host) ? c->host : str_from(c->key, 2);
-    const struct retry_rule *rule =
-        retry_find_rule(&j->x, key, c->domain, c->basic_errno, c->more_errno, j->m->sender);
-    if (!rule || !rule->n) {
-        c->timed_out = true;
-        return;
-    }
+    f->applied = true;
     if (!retry_get(j, c->key, &r)) {
         r = (struct retry_record){.first = now};
     }
@@ -317,17 +321,33 @@ static void write_failure(struct job *j, struct retry_change *c)
     if (c->message && j->m->received.tv_sec < since) {
         since = j->m->received.tv_sec;
     }
-    retry_compute(rule, &r, now, since, j->set->retry_interval_max, (uint32_t)rand());
+    retry_compute(f->rule, &r, now, since, j->set->retry_interval_max, (uint32_t)rand());
     c->timed_out = r.expired;
-    if (!r.expired && queue_age(j->m) > retry_ultimate(rule)) {
+    if (!r.expired && queue_age(j->m) > retry_ultimate(f->rule)) {
         c->timed_out = true;
-        return;
+        return false;
     }
     r.basic_errno = c->basic_errno;
     r.more_errno = c->more_errno;
     r.text = c->text;
+    return h && hints_put(h, c->key, retry_encode(j->pool, &r));
+}
+
+/* Failures at the same time count one after the other: what is read is not written over unseen. */
+static void write_failure(struct job *j, struct retry_change *c)
+{
+    struct str key = !str_unset(c->host) ? c->host : str_from(c->key, 2);
+    struct failure f = {.j = j, .c = c};
+    f.rule = retry_find_rule(&j->x, key, c->domain, c->basic_errno, c->more_errno, j->m->sender);
+    if (!f.rule || !f.rule->n) {
+        c->timed_out = true;
+        return;
+    }
     if (database(j)) {
-        hints_put(j->retry, c->key, retry_encode(j->pool, &r));
+        hints_together(j->retry, apply_failure, &f);
+    }
+    if (!f.applied) { /* without a database the address counts as new */
+        apply_failure(&f, NULL);
     }
 }
 

@@ -118,6 +118,8 @@ static struct str overflow_key(struct pool *pool, struct str host, int64_t n)
 /* ---- noting ---- */
 
 struct note {
+    struct pool *pool;
+    struct str host;
     struct str id, full; /* full: the record that has to move */
     int64_t sequence;    /* of that one */
 };
@@ -140,6 +142,15 @@ static struct str add_id(void *closure, struct pool *pool, struct str old)
     }
     r.ids[r.n++] = n->id;
     return encode(pool, &r);
+}
+
+/* Together: a full record must not be lost on its way to its new place, nor be looked for in vain. */
+static bool note_one(void *closure, struct hints *h)
+{
+    struct note *n = closure;
+    return hints_update(h, n->pool, host_key(n->host), add_id, n) &&
+           (str_unset(n->full) ||
+            hints_put(h, overflow_key(n->pool, n->host, n->sequence), n->full));
 }
 
 /* True if the message is in one of the host's records. */
@@ -183,11 +194,8 @@ void waiting_note(struct job *j, const struct transport *t, const struct host *h
         if (!h || is_noted(h, j->pool, hosts->name, j->m->id)) {
             continue;
         }
-        struct note n = {.id = j->m->id};
-        hints_update(h, j->pool, host_key(hosts->name), add_id, &n);
-        if (!str_unset(n.full)) {
-            hints_put(h, overflow_key(j->pool, hosts->name, n.sequence), n.full);
-        }
+        struct note n = {.pool = j->pool, .host = hosts->name, .id = j->m->id};
+        hints_together(h, note_one, &n);
     }
 }
 
@@ -218,6 +226,8 @@ void waiting_noted(struct delivery *d, const struct host *hosts)
 /* One connection's search for what may follow. */
 struct search {
     const struct config *conf;
+    struct pool *pool;
+    struct str host;
     const struct strvec *tried;
     struct str found; /* unset: none */
     int64_t sequence; /* of the record looked at */
@@ -265,20 +275,34 @@ static bool unfold(struct hints *h, struct pool *pool, struct str host, int64_t 
     return false;
 }
 
+/*
+ * Searches the records from the end, removing those it empties. All of it together: a message noted
+ * meanwhile goes into the record that is left, and not into one that is about to be written over.
+ */
+static bool take_from_records(void *closure, struct hints *h)
+{
+    struct search *s = closure;
+    struct str data;
+    do {
+        if (!hints_get(h, s->pool, host_key(s->host), &data) ||
+            !hints_update(h, s->pool, host_key(s->host), take_id, s)) {
+            return true;
+        }
+    } while (s->emptied && unfold(h, s->pool, s->host, s->sequence) && str_unset(s->found));
+    return true;
+}
+
 /* Takes the next message that waits for a host out of the record; unset if there is none. */
 static struct str take_next(const struct config *conf, struct pool *pool,
                             const struct smtp_kept *to, const struct strvec *tried)
 {
-    struct search s = {.conf = conf, .tried = tried};
+    struct search s = {.conf = conf, .pool = pool, .host = to->host, .tried = tried};
     struct hints *h = database(conf, pool, to->transport, false);
     struct str data;
-    do {
-        if (!h || !hints_get(h, pool, host_key(to->host), &data) ||
-            !hints_update(h, pool, host_key(to->host), take_id, &s)) {
-            return STR_NONE;
-        }
-    } while (s.emptied && unfold(h, pool, to->host, s.sequence) && str_unset(s.found));
-    return s.found;
+    if (!h || !hints_get(h, pool, host_key(to->host), &data)) { /* the usual case takes no lock */
+        return STR_NONE;
+    }
+    return hints_together(h, take_from_records, &s) ? s.found : STR_NONE;
 }
 
 void waiting_follow(const struct config *conf, struct str id, unsigned flags)

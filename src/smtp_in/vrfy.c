@@ -174,21 +174,27 @@ static struct hints *serial_db(const struct etrn *e)
     return e->c->set->smtp_etrn_serialize ? hints_open(e->c->conf, "misc") : NULL;
 }
 
+struct etrn_claim {
+    bool taken; /* by somebody else */
+};
+
+static struct str claim_record(void *closure, struct pool *pool, struct str old)
+{
+    struct etrn_claim *claim = closure;
+    int64_t when;
+    claim->taken = !str_unset(old) && str_to_i64(old, &when) && time(NULL) - when < ETRN_STALE;
+    return claim->taken ? old : str_fmt(pool, "%" PRId64, (int64_t)time(NULL));
+}
+
 /* Claims the record; false if the same is being done already. */
 static bool claim(const struct etrn *e)
 {
     struct hints *db = serial_db(e);
-    struct str old;
-    int64_t when;
-    if (!db) {
-        return true;
+    struct etrn_claim claim = {0};
+    if (db) {
+        hints_update(db, e->c->msg_pool, e->key, claim_record, &claim);
     }
-    if (hints_get(db, e->c->msg_pool, e->key, &old) && str_to_i64(old, &when) &&
-        time(NULL) - when < ETRN_STALE) {
-        return false;
-    }
-    hints_put(db, e->key, str_fmt(e->c->msg_pool, "%" PRId64, (int64_t)time(NULL)));
-    return true;
+    return !claim.taken;
 }
 
 /* In the process of its own. */

@@ -32,6 +32,14 @@ static struct str balancer(struct resume *r, struct str ehlo)
     return out;
 }
 
+/* Deletes what cannot be used, but not what another process has put in its place. */
+static struct str drop_same(void *closure, struct pool *pool, struct str old)
+{
+    const struct str *seen = closure;
+    (void)pool;
+    return str_eq(old, *seen) ? STR_NONE : old;
+}
+
 static void recall(void *closure, struct tls_side *side, struct str ehlo)
 {
     struct resume *r = closure;
@@ -45,7 +53,7 @@ static void recall(void *closure, struct tls_side *side, struct str ehlo)
     if (tls_session_usable(r->pool, record, side)) {
         side->session = record;
     } else {
-        hints_del(db, r->key);
+        hints_update(db, r->pool, r->key, drop_same, &record);
     }
 }
 

@@ -33,9 +33,11 @@ sub main ($root, @argv) {
         work_root => _work_root($opt),
     };
     @tests = Minim::Test::Matrix::expand($setting->{mta}, $opt->{selectors}, @tests);
+    my $nojit = $opt->{valgrind} ? $setting->{mta}->without_jit($setting->{lib}, $setting->{work_root}) : undef;
     $| = 1;
     my $report = Minim::Test::Report->new($opt, scalar @tests, _repeat($opt));
     _run_all($setting, $report, @tests);
+    unlink $nojit if $nojit;
     rmdir $setting->{work_root};
     return $report->finish;
 }

@@ -37,6 +37,14 @@ sub path    ($self) { return $self->{path} }
 sub kind    ($self) { return $self->{kind} }
 sub profile ($self) { return $PROFILE{ $self->{kind} } }
 
+# Under valgrind: makes, in the given folder, the library that keeps PCRE2's just-in-time compiler
+# out of the MTA. Returns its path.
+sub without_jit ($self, $lib, $folder) {
+    my $out = "$folder/nojit.so";
+    system('cc', qw(-shared -fPIC -O1 -o), $out, "$lib/nojit.c") == 0 or die "runtest: cannot compile $lib/nojit.c\n";
+    return $self->{nojit} = $out;
+}
+
 # What the inside of a test needs to know. "inside" is the binary's place there.
 sub for_spec ($self, $opt) {
     my $fixed = $self->{path} =~ m{^/usr/};
@@ -47,6 +55,7 @@ sub for_spec ($self, $opt) {
         profile => $self->profile,
         env     => {},
         wrap    => [],
+        binds   => {},
     );
     if ($opt->{asan}) {
         $spec{env} = {
@@ -59,6 +68,10 @@ sub for_spec ($self, $opt) {
     $spec{wrap} = [qw(valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
         --run-libc-freeres=no --vgdb=no --trace-children=no --child-silent-after-fork=no
         --suppressions=/mnt/lib/valgrind.supp --log-file=/mnt/t/reports/valgrind.%p)] if $opt->{valgrind};
+    if ($self->{nojit}) {
+        $spec{binds}{ $self->{nojit} } = '/mnt/mta/nojit.so';
+        $spec{env}{LD_PRELOAD} = '/mnt/mta/nojit.so';
+    }
     return \%spec;
 }
 

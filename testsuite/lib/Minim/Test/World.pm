@@ -98,9 +98,11 @@ sub _mount ($self) {
     $bind->($spec->{suite}, SUITE, '--rbind');
     $bind->($spec->{lib},   LIB);
     $bind->('/etc', '/mnt/etc', '--rbind');
-    if ($spec->{mta}{inside} ne $spec->{mta}{path}) {
-        push @steps, 'mkdir -p ' . MTA, "touch '$spec->{mta}{inside}'";
-        $bind->($spec->{mta}{path}, $spec->{mta}{inside});
+    my %files = %{ $spec->{mta}{binds} };
+    $files{ $spec->{mta}{path} } = $spec->{mta}{inside} if $spec->{mta}{inside} ne $spec->{mta}{path};
+    for my $from (sort keys %files) {
+        push @steps, 'mkdir -p ' . MTA, "touch '$files{$from}'";
+        $bind->($from, $files{$from});
     }
     push @steps, 'mount -t tmpfs -o mode=755 minim-test /etc', 'mount -t tmpfs -o mode=1777 minim-test /tmp';
     _run('/bin/sh', '-c', join "\n", @steps);

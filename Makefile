@@ -18,8 +18,8 @@ LIBS     = $(TLSLIBS) -lpcre2-8 -llmdb -lidn2 -lcrypt -lresolv -lm
 # The TLS libraries: both, openssl or gnutls. What is left out is not compiled at all.
 TLS      ?= $(if $(wildcard src/tls/gnutls.c),both,openssl)
 TLSOUT_both    = backends_openssl backends_gnutls
-TLSOUT_openssl = backends_both backends_gnutls gnutls gnutls_primitives gnutls_cipher gnutls_text gnutls_tickets
-TLSOUT_gnutls  = backends_both backends_openssl openssl openssl_primitives openssl_tickets
+TLSOUT_openssl = backends_both backends_gnutls gnutls gnutls_context gnutls_primitives gnutls_cipher gnutls_text gnutls_tickets
+TLSOUT_gnutls  = backends_both backends_openssl openssl openssl_primitives openssl_settings openssl_tickets
 TLSLIBS_both    = -lssl -lcrypto -lgnutls
 TLSLIBS_openssl = -lssl -lcrypto
 TLSLIBS_gnutls  = -lgnutls

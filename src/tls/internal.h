@@ -150,6 +150,9 @@ struct tls_backend {
     const char *accept, *connect; /* the handshake in log lines: SSL_accept, gnutls_handshake */
     bool slash_dn; /* $tls_…_peerdn has slashes, not commas, as Exim with this library */
 
+    /* Is all of openssl_options known? If not, *bad is the first that is not. NULL: never asked. */
+    bool (*options_known)(struct str text, struct str *bad);
+
     /* Versions, compiled with and running. */
     void (*versions)(struct pool *pool, struct str *compiled, struct str *running);
 

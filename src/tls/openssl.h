@@ -19,6 +19,16 @@ bool ossl_self_sign(struct pool *pool, struct str name, struct str *cert_pem, st
                     struct str *error);
 bool ossl_verify_signature(struct str spki, struct str algorithm, struct str data, struct str sig);
 
+/* As options_known of struct tls_backend says. */
+bool ossl_options_known(struct str text, struct str *bad);
+
+/*
+ * Sets a context to what the specification says; false with *where, the step, and *error, in
+ * OpenSSL's words.
+ */
+bool ossl_settings(struct pool *pool, struct ssl_ctx_st *ctx, const struct tls_spec *spec,
+                   const char **where, struct str *error);
+
 /* The connection behind an SSL. */
 struct tls *ossl_tls(const struct ssl_st *ssl);
 

@@ -13,6 +13,30 @@
 
 #define O(field) offsetof(struct tls_settings, field)
 
+static bool set_openssl_options(struct opt_reader *r, void *base, struct str value)
+{
+    struct tls_settings *s = base;
+    bool is_default = str_unset(s->openssl_options), openssl = false;
+    struct str bad;
+    for (const struct tls_backend *const *b = tls_backends; *b; b++) {
+        openssl = openssl || (*b)->options_known;
+        if ((*b)->options_known && !(*b)->options_known(value, &bad)) {
+            return opt_error(r, "openssl_options parse error: %.*s", STR_ARG(bad));
+        }
+    }
+    if (!openssl && !is_default) {
+        return opt_error(r, "openssl_options is set but we're using GnuTLS");
+    }
+    s->openssl_options = str_dup(r->pool, value);
+    return true;
+}
+
+static struct str print_openssl_options(struct pool *pool, const void *base)
+{
+    (void)pool;
+    return ((const struct tls_settings *)base)->openssl_options;
+}
+
 static const struct option options[] = {
     {"gnutls_allow_auto_pkcs11", OPT_BOOL, O(gnutls_allow_auto_pkcs11), "false",
      "GnuTLS loads PKCS#11 modules by itself", NULL, NULL},
@@ -20,9 +44,9 @@ static const struct option options[] = {
      "GnuTLS makes allowances for broken peers", NULL, NULL},
     {"hosts_require_alpn", OPT_HOSTS, O(require_alpn_hosts), NULL,
      "clients that must agree upon an application protocol (RFC 7301)", NULL, NULL},
-    {"openssl_options", OPT_STRING, O(openssl_options),
+    {"openssl_options", OPT_CUSTOM, O(openssl_options),
      "+no_sslv2 +no_sslv3 +single_dh_use +no_ticket +no_renegotiation",
-     "options of OpenSSL, each with + or -", NULL, NULL},
+     "options of OpenSSL, each with + or -", set_openssl_options, print_openssl_options},
     {"tls_advertise_hosts", OPT_HOSTS, O(advertise_hosts), "*", "clients that are offered STARTTLS",
      NULL, NULL},
     {"tls_alpn", OPT_EXPAND, O(alpn), "smtp:esmtp",

@@ -76,7 +76,7 @@ my @RULES = (
         sub ($self, $e, $id) { $e . $self->count('id', $id) }, 'ids contain the time'],
     ['process id', $LOG, qr/\b(pid[= ])(\d+)/, sub ($self, $word, $pid) { $word . $self->count('pid', $pid) },
         'processes are numbered by the kernel'],
-    ['process id of a delivery', $LOG, qr/\b(from transport process )(\d+)/,
+    ['process id of a delivery', '*', qr/\b(from transport process )(\d+)/,
         sub ($self, $word, $pid) { $word . $self->count('pid', $pid) }, 'processes are numbered by the kernel'],
     ['process id of a queue run', $LOG, qr/\b((?:Start|End)(?: \S+)* queue run: )pid=(\d+)/,
         sub ($self, $word, $pid) { $word . 'pid=' . $self->count('pid', $pid) }, 'processes are numbered by the kernel'],

@@ -67,7 +67,7 @@ sub for_spec ($self, $opt) {
     # free at the end what is still in use. Commands that minim runs are not its concern.
     $spec{wrap} = [qw(valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
         --run-libc-freeres=no --vgdb=no --trace-children=no --child-silent-after-fork=no
-        --suppressions=/mnt/lib/valgrind.supp --log-file=/mnt/t/reports/valgrind.%p)] if $opt->{valgrind};
+        --log-file=/mnt/t/reports/valgrind.%p)] if $opt->{valgrind};
     if ($self->{nojit}) {
         $spec{binds}{ $self->{nojit} } = '/mnt/mta/nojit.so';
         $spec{env}{LD_PRELOAD} = '/mnt/mta/nojit.so';

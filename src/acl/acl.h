@@ -60,7 +60,7 @@ struct acl_message {
     struct strvec removed;     /* names of header lines to remove */
     struct strvec warned;      /* warnings that were logged */
     struct address *senders;   /* senders verified so far (linked by next) */
-    struct str verify_message; /* $acl_verify_message while a message is expanded */
+    struct str verify_message; /* $acl_verify_message: what the last verification told */
     struct str dnslist_domain, dnslist_matched, dnslist_text, dnslist_value;
     struct str sender_rate, sender_rate_limit, sender_rate_period;
     struct str sender_verify_failure, recipient_verify_failure;

@@ -300,20 +300,33 @@ static enum verify_result converse(struct talk *t)
     return t->c->postmaster && t->known->postmaster != CALLOUT_YES ? ask_postmaster(t) : VERIFY_OK;
 }
 
+/* helo_data may ask which address of ours the connection has. */
+static bool name_us(void *closure, struct str address, int port, struct str *helo,
+                    struct str *error)
+{
+    struct talk *t = closure;
+    struct ectx *x = t->x;
+    (void)error;
+    x->dlv->sending_ip = address;
+    x->dlv->sending_port = port;
+    *helo = transport_text(x, t->a->transport, "helo_data");
+    if (str_empty(*helo)) {
+        *helo = str_empty(x->sess->active_hostname) ? core_settings(x->conf)->primary_hostname
+                                                    : x->sess->active_hostname;
+    }
+    return true;
+}
+
 static struct smtp_client_opts client_options(struct talk *t, struct host *h)
 {
     const struct transport *tr = t->a->transport;
-    struct str helo = transport_text(t->x, tr, "helo_data");
-    if (str_empty(helo)) {
-        helo = str_empty(t->x->sess->active_hostname) ? core_settings(t->x->conf)->primary_hostname
-                                                      : t->x->sess->active_hostname;
-    }
     return (struct smtp_client_opts){
         .conf = t->x->conf,
         .host = h,
         .port = h->port != PORT_NONE ? h->port : port_of(t->x, tr),
         .interface = transport_text(t->x, tr, "interface"),
-        .helo = helo,
+        .name_us = name_us,
+        .namer = t,
         .connect_timeout = t->c->connect,
         .command_timeout = t->c->timeout,
         .data_timeout = t->c->timeout,
@@ -352,8 +365,8 @@ static enum verify_result try_host(struct talk *t, struct host *h)
     d.host_port = o.port;
     t->host = h;
     t->sent = STR("");
-    scope_set(t->x, STR("callout_address"),
-              str_fmt(t->x->pool, "[%.*s]:%d", STR_ARG(h->address), o.port));
+    t->x->sess->callout_address =
+        str_fmt(t->x->sess->pool, "[%.*s]:%d", STR_ARG(h->address), o.port);
     enum smtp_status st = open_client(t, &d, &o, &error);
     t->x->dlv = before;
     if (st == SMTP_PERM) {

@@ -30,6 +30,12 @@ static struct str keep(struct acl_job *j, struct str s)
     return str_unset(s) ? s : str_dup(j->x->msg->pool, s);
 }
 
+/* What the match of a list found; a list that does not match unsets it. */
+static struct str keep_match(struct acl_job *j, enum match m, struct str s)
+{
+    return m == MATCH_YES ? keep(j, s) : STR_NONE;
+}
+
 /* ---- conditions that match a list ---- */
 
 static enum acl_test test_domains(struct acl_job *j, const struct acl_line *l, struct str arg)
@@ -38,8 +44,8 @@ static enum acl_test test_domains(struct acl_job *j, const struct acl_line *l, s
     struct address *a = j->x->addr;
     struct str data = STR_NONE;
     enum match m = match_domain(j->x, &l->arg, a ? a->domain : STR(""), &data);
-    if (m == MATCH_YES && a) {
-        a->domain_data = keep(j, data);
+    if (a) {
+        a->domain_data = keep_match(j, m, data);
     }
     return from_match(j, m);
 }
@@ -50,8 +56,8 @@ static enum acl_test test_local_parts(struct acl_job *j, const struct acl_line *
     struct address *a = j->x->addr;
     struct str data = STR_NONE;
     enum match m = match_local_part(j->x, &l->arg, a ? a->cc_local_part : STR(""), true, &data);
-    if (m == MATCH_YES && a) {
-        a->local_part_data = keep(j, data);
+    if (a) {
+        a->local_part_data = keep_match(j, m, data);
     }
     return from_match(j, m);
 }
@@ -62,9 +68,7 @@ static enum acl_test test_recipients(struct acl_job *j, const struct acl_line *l
     struct str data = STR_NONE;
     enum match m =
         match_address(j->x, &l->arg, j->x->addr ? j->x->addr->address : STR(""), true, &data);
-    if (m == MATCH_YES) {
-        j->note->recipient_data = keep(j, data);
-    }
+    j->note->recipient_data = keep_match(j, m, data);
     return from_match(j, m);
 }
 
@@ -74,9 +78,7 @@ static enum acl_test test_senders(struct acl_job *j, const struct acl_line *l, s
     struct str data = STR_NONE;
     struct str sender = str_unset(j->x->msg->sender) ? STR("") : j->x->msg->sender;
     enum match m = match_address(j->x, &l->arg, sender, true, &data);
-    if (m == MATCH_YES) {
-        j->note->sender_data = keep(j, data);
-    }
+    j->note->sender_data = keep_match(j, m, data);
     return from_match(j, m);
 }
 
@@ -95,9 +97,7 @@ static enum acl_test test_hosts(struct acl_job *j, const struct acl_line *l, str
     (void)arg;
     struct str data = STR_NONE;
     enum match m = match_session_host(j->x, &l->arg, &data);
-    if (m == MATCH_YES) {
-        j->note->host_data = keep(j, data);
-    }
+    j->note->host_data = keep_match(j, m, data);
     return from_match(j, m);
 }
 

@@ -32,7 +32,7 @@ static bool leads_here(struct ectx *x, bool *unsure)
     struct str fqdn, error;
     enum host_find rc =
         dns_find_hosts(x->conf, x->pool, s->helo_name, &opts, &hosts, &fqdn, &error);
-    *unsure = rc == HF_AGAIN;
+    *unsure |= rc == HF_AGAIN;
     for (struct host *h = hosts; h; h = h->next) {
         if (str_eq(h->address, s->host_address)) {
             return true;
@@ -54,12 +54,11 @@ bool acl_verify_helo(struct ectx *x)
     } else if (s->helo_name.p[0] == '[' && s->helo_name.len > 2) {
         s->helo_verified = literal_matches(s);
     } else {
-        s->helo_verified = is_host_name(s) || leads_here(x, &unsure);
-        if (!s->helo_verified && str_empty(s->host_name) && !s->host_lookup_failed) {
-            session_host_name(x);
-            unsure |= s->host_lookup_deferred;
-            s->helo_verified = is_host_name(s);
+        if (str_empty(s->host_name) && !s->host_lookup_failed) {
+            s->host_name_unshown = session_host_name(x);
+            unsure = s->host_lookup_deferred;
         }
+        s->helo_verified = is_host_name(s) || leads_here(x, &unsure);
     }
     s->helo_checked = s->helo_verified || !unsure;
     return s->helo_checked;

@@ -34,7 +34,6 @@ static bool expand_message(struct acl_job *j, const struct acl_line *l, struct s
     j->note->verify_message = seen;
     struct str text;
     bool ok = expand_option(j->x, &l->arg, &text);
-    j->note->verify_message = STR_NONE;
     if (!ok) {
         if (!j->x->forced_fail) {
             log_write(LOG_MAIN | LOG_PANIC, "failed to expand ACL message \"%.*s\": %.*s",

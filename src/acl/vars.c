@@ -30,7 +30,7 @@ NOTE_VARIABLE(sender_address_data)
 static struct str get_verify_mode(struct ectx *x, struct str name)
 {
     (void)name;
-    if (!x->verifying) {
+    if (!x->verifying && !x->expn && !x->address_testing) {
         return STR_NONE;
     }
     return x->verifying_sender ? STR("S") : STR("R");
@@ -72,6 +72,6 @@ const struct variable acl_variables[] = {
     {"sender_rate_period", get_sender_rate_period, "the period of the last ratelimit condition"},
     {"sender_verify_failure", get_sender_verify_failure,
      "why sender verification failed: qualify, route, mail, recipient, postmaster"},
-    {"verify_mode", get_verify_mode, "S while a sender, R while a recipient is verified"},
+    {"verify_mode", get_verify_mode, "S while a sender, R while a recipient is verified, or tested with EXPN or -bt"},
     {NULL, NULL, NULL},
 };

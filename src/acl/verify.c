@@ -49,8 +49,13 @@ static enum acl_test verify_recipient(struct acl_job *j, struct verify *v)
     struct address *a = NULL, *rcpt = j->x->addr;
     enum acl_test rc = from_verify(verify_do(j->x, rcpt->address, &v->how, &a));
     j->callout_defer = rc == TEST_DEFER && callout_deferred(a);
-    if (a) {
+    if (a) { /* what the routers found out */
         rcpt->address_data = a->address_data;
+        rcpt->vars = a->vars;
+        rcpt->prefix = a->prefix;
+        rcpt->prefix_v = a->prefix_v;
+        rcpt->suffix = a->suffix;
+        rcpt->suffix_v = a->suffix_v;
     }
     if (rc == TEST_OK || forgiven(j, v, rc)) {
         return TEST_OK;
@@ -463,5 +468,9 @@ enum acl_test acl_verify(struct acl_job *j, const struct acl_line *l, struct str
         return TEST_ERROR;
     }
     v.how.is_sender = v.row->run == verify_sender;
-    return v.row->run(j, &v);
+    enum acl_test rc = v.row->run(j, &v);
+    if (!str_unset(j->user)) {
+        j->note->verify_message = j->user;
+    }
+    return rc;
 }

@@ -87,7 +87,15 @@ enum verify_result verify_do(struct ectx *x, struct str address, const struct ve
     x->verifying_sender = how->is_sender;
     *result = a = route_new_address(x, clean);
     struct address *remote = NULL;
+    struct message *m = x->msg;
+    struct str sender = m->sender, path = m->return_path;
+    if (how->is_sender) { /* what goes to a sender comes from nobody */
+        m->return_path = clean;
+        m->sender = STR("");
+    }
     enum verify_result rc = route_it(x, a, how, result, &remote);
+    m->sender = sender;
+    m->return_path = path;
     if (rc == VERIFY_FAIL) {
         refuse(x, how, *result, STR("route"));
         if (str_empty((*result)->message)) {

@@ -61,7 +61,7 @@ struct recipient *message_add_recipient(struct message *m, struct str address)
 bool session_helo_is_known(const struct session *s)
 {
     struct str helo = s->helo_name;
-    if (str_eqi(helo, s->host_name)) {
+    if (!s->host_name_unshown && str_eqi(helo, s->host_name)) {
         return true;
     }
     if (helo.len > 2 && helo.p[0] == '[' && helo.p[helo.len - 1] == ']') {
@@ -80,10 +80,11 @@ struct str session_fullhost(struct pool *pool, const struct session *s, bool wit
     if (with_port && s->host_port > 0) {
         addr = STR_CAT(pool, addr, str_fmt(pool, ":%d", s->host_port));
     }
-    bool helo = !str_empty(s->helo_name) && !str_eqi(s->helo_name, s->host_name);
-    if (!str_empty(s->host_name)) {
-        return helo ? STR_CAT(pool, s->host_name, STR(" ("), s->helo_name, STR(") "), addr)
-                    : STR_CAT(pool, s->host_name, STR(" "), addr);
+    struct str name = s->host_name_unshown ? STR_NONE : s->host_name;
+    bool helo = !str_empty(s->helo_name) && !str_eqi(s->helo_name, name);
+    if (!str_empty(name)) {
+        return helo ? STR_CAT(pool, name, STR(" ("), s->helo_name, STR(") "), addr)
+                    : STR_CAT(pool, name, STR(" "), addr);
     }
     return helo ? STR_CAT(pool, STR("("), s->helo_name, STR(") "), addr) : addr;
 }

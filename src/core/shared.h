@@ -308,7 +308,8 @@ struct session {
     int host_port;
     struct str interface_address;
     int interface_port;
-    struct str host_name; /* looked up; unset if not (yet) known */
+    struct str host_name;   /* looked up; unset if not (yet) known */
+    bool host_name_unshown; /* looked up too late for log lines and Received: until the next HELO */
     struct strvec host_aliases;
     bool host_lookup_done, host_lookup_failed, host_lookup_deferred;
     struct str host_lookup_why; /* of a failed lookup, as it stands in brackets in log lines */
@@ -317,8 +318,8 @@ struct session {
     bool sender_host_unknown, host_checking, notsocket;
     struct str ident; /* caller's login for local, RFC 1413 otherwise */
     struct str active_hostname;
+    struct str callout_address; /* the host of the last callout, [ADDRESS]:PORT */
     struct str auth_id, auth_sender, auth_mechanism;
-    struct str fullhost; /* as log lines write it: H=… contents; see session_fullhost() */
     struct str protocol; /* smtp, esmtp, local-smtp, … */
     struct vars acl_c;
     struct vars facts; /* results of ACL conditions by variable name */
@@ -433,7 +434,7 @@ struct ectx {
     bool forced_fail; /* it failed by {fail} */
     bool defer;       /* it failed for now: a lookup could not be done */
     bool testing;     /* -be, -bt, -bv, -bh: say what would be done */
-    bool verifying, verifying_sender, expn;
+    bool verifying, verifying_sender, expn, address_testing;
     bool queue_running; /* a queue run delivers */
     int depth;          /* nesting of ACLs and expansions, bounded */
     int runrc;          /* $runrc: exit status of the last ${run */

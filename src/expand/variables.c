@@ -128,10 +128,19 @@ SESSION(sender_helo_name, s->helo_name)
 SESSION(sender_host_authenticated, s->auth_mechanism)
 SESSION(sender_ident, s->ident)
 SESSION(authenticated_id, s->auth_id)
-SESSION(authenticated_sender, s->auth_sender)
 SESSION(proxy_local_address, s->proxy_local_address)
 SESSION(proxy_external_address, s->proxy_external_address)
 SESSION(interface_address, s->interface_address)
+
+/* What MAIL said; before it, and for a message that came otherwise, what is known of the caller. */
+static struct str get_authenticated_sender(struct ectx *x, struct str name)
+{
+    (void)name;
+    const struct session *s = variable_session(x);
+    return x->msg && !str_unset(x->msg->auth_sender) ? x->msg->auth_sender
+           : s                                       ? s->auth_sender
+                                                     : STR_NONE;
+}
 
 static struct str port_text(struct ectx *x, int port)
 {
@@ -215,7 +224,7 @@ static struct str get_rcvhost(struct ectx *x, struct str name)
     }
     struct str addr = STR_CAT(x->pool, STR("["), s->host_address, STR("]"));
     struct str facts = rcvhost_facts(x, s);
-    if (!str_empty(s->host_name)) {
+    if (!str_empty(s->host_name) && !s->host_name_unshown) {
         return STR_CAT(x->pool, s->host_name, STR(" ("), addr, facts, STR(")"));
     }
     return str_empty(facts) ? addr
@@ -444,7 +453,7 @@ const struct variable expand_variables[] = {
     ABSENT("av_failed"),
     {"body_linecount", get_body_linecount, "lines of the body"},
     {"body_zerocount", get_body_zerocount, "NUL bytes of the body"},
-    SCOPED("callout_address", "address that a callout asks about, or its host"),
+    {"callout_address", get_callout_address, "host of the connection, or of the last callout: [ADDRESS]:PORT"},
     {"caller_gid", get_caller, "real group id of the caller"},
     {"caller_uid", get_caller, "real user id of the caller"},
     {"compile_date", get_compile_date, "when the program was made"},
@@ -588,7 +597,6 @@ const struct variable expand_variables[] = {
     {"sender_address_local_part", get_sender, "its local part"},
     {"sender_fullhost", get_fullhost, "the client as log lines write it"},
     ABSENT("sender_helo_dnssec"),
-    ABSENT("sender_helo_verify_failed"),
     {"sender_helo_name", get_sender_helo_name, "name that HELO or EHLO gave"},
     {"sender_host_address", get_sender_host_address, "address of the client"},
     {"sender_host_authenticated", get_sender_host_authenticated, "authenticator that succeeded"},

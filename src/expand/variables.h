@@ -48,7 +48,7 @@ const struct session *variable_session(const struct ectx *x);
 #define DECLARE_GETTER(id) struct str get_##id(struct ectx *x, struct str name);
 #define GETTERS_ELSEWHERE(X) \
     X(address_data) \
-    X(address_file) X(address_pipe) X(affix) X(delivery_host_port) X(domain) X(domain_data) \
+    X(address_file) X(address_pipe) X(affix) X(callout_address) X(delivery_host_port) X(domain) X(domain_data) \
         X(home) X(host) X(host_address) X(local_part) X(local_part_data) X(local_user) \
             X(message_headers) X(message_headers_raw) X(original) X(parent) X(reply_address) \
                 X(return_path) X(router_variable) X(self_hostname) X(sending_ip_address) \

@@ -31,9 +31,37 @@ ADDRESS(router_variable, vars_get(&a->vars, name))
 
 DELIVERY(address_file, d->address_file)
 DELIVERY(address_pipe, d->address_pipe)
-DELIVERY(host, d->host ? d->host->name : STR_NONE)
-DELIVERY(host_address, d->host ? d->host->address : STR_NONE)
 DELIVERY(sending_ip_address, d->sending_ip)
+
+/* The host being tried; before one is, the first that the address is for. */
+static const struct host *host_of(const struct ectx *x)
+{
+    return x->dlv ? x->dlv->host : x->addr && !x->router ? x->addr->hosts : NULL;
+}
+
+struct str get_host(struct ectx *x, struct str name)
+{
+    (void)name;
+    const struct host *h = host_of(x);
+    return h ? h->name : STR_NONE;
+}
+
+struct str get_host_address(struct ectx *x, struct str name)
+{
+    (void)name;
+    const struct host *h = host_of(x);
+    return h ? h->address : STR_NONE;
+}
+
+struct str get_callout_address(struct ectx *x, struct str name)
+{
+    (void)name;
+    const struct delivery *d = x->dlv;
+    if (d && d->host && !str_empty(d->sending_ip)) {
+        return str_fmt(x->pool, "[%.*s]:%d", STR_ARG(d->host->address), d->host_port);
+    }
+    return x->sess ? x->sess->callout_address : STR_NONE;
+}
 
 struct str get_delivery_host_port(struct ectx *x, struct str name)
 {
@@ -70,42 +98,48 @@ struct str get_home(struct ectx *x, struct str name)
     return x->addr ? x->addr->home : STR_NONE;
 }
 
+/* Known while routers ask, and no longer. */
 struct str get_local_user(struct ectx *x, struct str name)
 {
     const struct address *a = x->addr;
-    if (!a || !a->local_user_known) {
+    if (!a || !x->router || !a->local_user_known) {
         return variable_number(x, UINT32_MAX);
     }
     return variable_number(x,
                            str_is(name, "local_user_uid") ? a->local_user_uid : a->local_user_gid);
 }
 
-static struct str part_of(const struct address *a, struct str name)
+static struct str part_of(struct ectx *x, const struct address *a, struct str name)
 {
-    return str_ends(name, STR("_domain")) ? a->domain : a->local_part;
+    return str_ends(name, STR("_domain")) ? a->domain
+                                          : STR_CAT(x->pool, a->prefix, a->local_part, a->suffix);
 }
 
 struct str get_parent(struct ectx *x, struct str name)
 {
-    return x->addr && x->addr->parent ? part_of(x->addr->parent, name) : STR_NONE;
+    return x->addr && x->addr->parent ? part_of(x, x->addr->parent, name) : STR_NONE;
 }
 
+/* Of addresses that are routed; not of those an ACL looks at. */
 struct str get_original(struct ectx *x, struct str name)
 {
     const struct address *a = x->addr;
     while (a && a->parent) {
         a = a->parent;
     }
-    return a ? part_of(a, name) : STR_NONE;
+    return a && !str_unset(a->unique) ? part_of(x, a, name) : STR_NONE;
 }
 
+/* Of a delivery or of routing: ACLs have none. */
 struct str get_return_path(struct ectx *x, struct str name)
 {
     (void)name;
+    const struct message *m = x->msg;
     if (x->dlv && !str_unset(x->dlv->return_path)) {
         return x->dlv->return_path;
     }
-    return !x->msg                          ? STR_NONE
-           : str_unset(x->msg->return_path) ? x->msg->sender
-                                            : x->msg->return_path;
+    if (m && !str_unset(m->return_path)) {
+        return m->return_path;
+    }
+    return m && x->addr && !str_unset(x->addr->unique) ? m->sender : STR_NONE;
 }

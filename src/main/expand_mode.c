@@ -215,7 +215,7 @@ static void split_port(struct str text, struct str *address, int *port)
 }
 
 /* What -oM… and the like tell of the session. */
-static struct session *session_of(const struct command *c)
+static struct session *session_of(const struct command *c, const struct config *conf)
 {
     const struct submission *m = &c->submission;
     struct session *s = POOL_NEW(c->pool, struct session);
@@ -232,6 +232,7 @@ static struct session *session_of(const struct command *c)
     s->auth_mechanism = m->auth_mechanism;
     s->auth_id = m->auth_id;
     s->auth_sender = m->auth_sender;
+    smtp_in_authenticate(conf, m, s);
     return s;
 }
 
@@ -239,7 +240,7 @@ int run_expand(struct command *c, const struct config *conf)
 {
     struct expanding e = {.c = c, .conf = conf};
     test_context(&e.x, conf, c->pool);
-    e.x.sess = session_of(c);
+    e.x.sess = session_of(c, conf);
     log_to_stderr(c->verbose ? LOG_STDERR_PLACE : LOG_STDERR_DATED);
     if (!load_message(&e)) {
         return 1;

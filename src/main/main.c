@@ -116,7 +116,10 @@ static int each_input(struct command *c, const struct config *conf,
 
 static int test_one_address(struct command *c, const struct config *conf, struct str address)
 {
-    return queue_test_address(conf, address, c->submission.sender, c->verify, c->as_sender);
+    struct str sender = c->submission.sender_set
+                            ? c->submission.sender
+                            : mail_qualify(c->pool, conf, c->caller.login, false);
+    return queue_test_address(conf, address, sender, c->verify, c->as_sender);
 }
 
 static int run_test_address(struct command *c, const struct config *conf)

@@ -206,6 +206,10 @@ static void test_one(struct test *t, struct str text, bool as_sender)
     address = rewrite_address(&t->x, t->x.conf->rewrite_rules, address,
                               as_sender ? RW_ENVFROM : RW_ENVTO);
     t->seen = map_new(t->pool, false);
+    if (as_sender) { /* what goes to a sender comes from nobody */
+        t->m.sender = STR("");
+        t->m.return_path = address;
+    }
     struct address *a = route_new_address(&t->x, address);
     if (t->verify) {
         test_verification(t, a);
@@ -232,6 +236,7 @@ int queue_test_address(const struct config *conf, struct str address, struct str
     t->x.sess = s;
     t->x.testing = true;
     t->x.verifying = verify;
+    t->x.address_testing = !verify;
     t->x.verifying_sender = as_sender;
     t->route.x = &t->x;
     t->route.why = !verify ? ROUTE_TEST : as_sender ? ROUTE_VERIFY_SENDER : ROUTE_VERIFY_RECIPIENT;

@@ -85,7 +85,7 @@ static void facts(const struct message *m)
     printf("-received_time_complete %lld.%06ld\n", (long long)m->received_complete.tv_sec,
            m->received_complete.tv_nsec / 1000);
     host(s);
-    text("auth_id", str_empty(s->auth_mechanism) ? STR_NONE : s->auth_id);
+    text("auth_id", s->auth_id);
     text("auth_sender", m->auth_sender);
     text("ident", s->ident);
     text("received_protocol", m->received_protocol);

@@ -113,11 +113,8 @@ static bool own_headers_remove(struct ectx *x, const struct router *r, struct ad
 
 bool route_own_settings(struct route_job *job, const struct router *r, struct address *a)
 {
-    if (!own_errors_to(job, r, a)) {
-        return false;
-    }
-    return route_verifying(job) ||
-           (own_headers_add(job->x, r, a) && own_headers_remove(job->x, r, a));
+    return own_errors_to(job, r, a) && own_headers_add(job->x, r, a) &&
+           own_headers_remove(job->x, r, a);
 }
 
 /* ---- identity ---- */

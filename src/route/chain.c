@@ -421,6 +421,7 @@ enum route_result route_address(struct route_job *job, struct address *a)
         a->message = STR_CAT(x->pool, last->name, STR(" router forced verify failure"));
         result = ROUTE_FAIL;
     }
+    x->router = NULL;
     note_result(job, result, a);
     if (result == ROUTE_OK && a->share_routing && job->why == ROUTE_DELIVER) {
         share_routing(job, a);

@@ -37,9 +37,11 @@ static void log_self(struct ectx *x, const struct address *a, struct str text)
 {
     struct str about = STR("");
     if (x->msg == NULL || str_empty(x->msg->id)) {
+        struct str from =
+            x->sess ? session_fullhost(x->pool, x->sess, log_wants(LS_incoming_port)) : STR_NONE;
         about = x->sess && !str_unset(x->sess->host_address)
                     ? str_fmt(x->pool, " (while verifying <%.*s> from host %.*s)",
-                              STR_ARG(a->address), STR_ARG(x->sess->fullhost))
+                              STR_ARG(a->address), STR_ARG(from))
                     : str_fmt(x->pool, " (while routing <%.*s>)", STR_ARG(a->address));
     }
     log_msg(LOG_MAIN, x->msg, "%.*s: %.*s%.*s", STR_ARG(text), STR_ARG(a->domain), STR_ARG(about));

@@ -6,12 +6,10 @@
 static struct str get_router_name(struct ectx *x, struct str name)
 {
     (void)name;
-    return x->addr && x->addr->router ? x->addr->router->name
-           : x->router                ? x->router->name
-                                      : STR_NONE;
+    return x->router ? x->router->name : STR_NONE;
 }
 
 const struct variable route_variables[] = {
-    {"router_name", get_router_name, "the router at work, or that handled the address"},
+    {"router_name", get_router_name, "the router at work"},
     {0},
 };

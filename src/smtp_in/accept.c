@@ -275,6 +275,7 @@ enum conv_end conv_accept(struct conv *c)
         }
     }
     end = greet(c, &r);
+    c->sess->auth_sender = STR_NONE; /* from here on MAIL tells */
     conv_reset(c);
     return end;
 }
@@ -284,5 +285,6 @@ void conv_quiet_start(struct conv *c)
     c->sess->protocol = STR("local-bsmtp");
     log_connection(c);
     expand_settings(c);
+    c->sess->auth_sender = STR_NONE;
     conv_reset(c);
 }

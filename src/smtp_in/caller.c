@@ -81,6 +81,22 @@ static struct str gecos_name(struct ectx *x, struct str gecos)
     return name;
 }
 
+void smtp_in_authenticate(const struct config *conf, const struct submission *sub,
+                          struct session *s)
+{
+    if (sub->mode == SUBMIT_HOST_CHECK ||
+        (sub->trusted && (sub->mode != SUBMIT_MESSAGE || sub->sender_set))) {
+        return;
+    }
+    if (str_unset(s->auth_id)) {
+        s->auth_id = s->caller_login;
+    }
+    if (str_unset(s->auth_sender)) {
+        s->auth_sender =
+            STR_CAT(s->pool, s->caller_login, STR("@"), core_settings(conf)->qualify_domain);
+    }
+}
+
 void caller_identify(struct ectx *x, const struct submission *sub)
 {
     struct session *s = x->sess;
@@ -107,9 +123,7 @@ void caller_identify(struct ectx *x, const struct submission *sub)
     }
     s->caller_login = str_dup(s->pool, login);
     s->caller_name = str_dup(s->pool, str_unset(sub->full_name) ? name : sub->full_name);
-    if (str_unset(s->auth_id)) {
-        s->auth_id = s->caller_login;
-    }
+    smtp_in_authenticate(x->conf, sub, s);
     s->caller_uid = sub->uid;
     s->caller_gid = sub->gid;
     s->caller_trusted = sub->trusted;

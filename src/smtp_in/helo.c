@@ -131,6 +131,7 @@ enum conv_end cmd_helo(struct conv *c, const struct smtp_line *l)
         return bad_argument(c, hello, l->arg);
     }
     s->helo_name = str_dup(s->pool, l->arg);
+    s->host_name_unshown = false;
     s->esmtp = c->ehlo = ehlo;
     if (!str_empty(s->host_address)) {
         if (str_empty(s->host_name) &&

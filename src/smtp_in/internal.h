@@ -221,6 +221,9 @@ struct str conv_who(struct conv *c, bool flag);
 enum acl_result conv_acl(struct conv *c, enum acl_where where, const struct etext *acl,
                          struct acl_reply *r);
 
+/* The qualified address of RCPT or VRFY as its ACL sees it in x->addr; lives as long as the transaction. */
+struct address *conv_acl_address(struct conv *c, const struct mailbox *m);
+
 /* Forgets the transaction. */
 void conv_reset(struct conv *c);
 

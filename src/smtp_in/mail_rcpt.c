@@ -397,8 +397,7 @@ static void log_discarded(struct conv *c, const struct acl_reply *r)
               STR_ARG(r->log));
 }
 
-/* The address as the ACL sees it in x->addr. */
-static struct address *acl_address(struct conv *c, const struct mailbox *m)
+struct address *conv_acl_address(struct conv *c, const struct mailbox *m)
 {
     struct address *a = POOL_NEW(c->msg_pool, struct address);
     a->domain = str_lower(c->msg_pool, m->domain);
@@ -413,7 +412,7 @@ static enum conv_end rcpt_acl(struct conv *c, const struct params *p, const stru
     struct acl_reply r = {.user = STR_NONE};
     enum acl_result rc = ACL_DISCARD;
     if (!c->msg->recipients_discarded) {
-        c->x.addr = acl_address(c, m);
+        c->x.addr = conv_acl_address(c, m);
         rc = conv_acl(c, ACL_RCPT, &c->set->acl_smtp_rcpt, &r);
         c->x.addr = NULL;
     }

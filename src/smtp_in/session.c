@@ -26,6 +26,7 @@ void conv_reset(struct conv *c)
     c->msg = POOL_NEW(c->msg_pool, struct message);
     c->msg->pool = c->msg_pool;
     c->msg->session_facts = c->sess;
+    c->msg->size = -1;
     ectx_init(&c->x, c->conf, c->msg_pool);
     c->x.sess = c->sess;
     c->x.msg = c->msg;
@@ -50,6 +51,7 @@ void conv_init(struct conv *c, const struct config *conf, struct session *s)
     s->enforce_sync = c->set->smtp_enforce_sync;
     s->acl_c.pool = s->pool;
     conv_reset(c);
+    c->msg->size = 0; /* until the greeting */
 }
 
 void conv_free(struct conv *c)

@@ -60,6 +60,13 @@ struct submission {
 /* Runs it here. Returns the exit status of the command. */
 int smtp_in_submit(const struct config *conf, struct submission *s);
 
+/*
+ * Fills in $authenticated_id and $authenticated_sender of a local caller: the login and its address,
+ * unless -oMai and -oMas told, or a trusted caller says himself who sends (SMTP, -f).
+ */
+void smtp_in_authenticate(const struct config *conf, const struct submission *sub,
+                          struct session *s);
+
 /* Sends it to the daemon through the local socket; -1 if there is no daemon. */
 int smtp_in_submit_remote(const struct config *conf, const struct submission *s);
 

@@ -455,6 +455,7 @@ static void fill_message(struct plain *p)
         p->sess->ident = p->sess->caller_login;
     }
     p->sess->protocol = m->received_protocol;
+    m->auth_sender = p->sess->auth_sender;
 }
 
 static int run_message(const struct config *conf, const struct submission *sub)

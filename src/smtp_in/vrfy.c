@@ -16,20 +16,19 @@ enum { ETRN_STALE = 6 * 3600, MAX_WORDS = 100 };
 /* ---- VRFY ---- */
 
 /* The address of VRFY; a domain is needed where RCPT needs one. False after refusing. */
-static bool vrfy_address(struct conv *c, struct str arg, struct str *address)
+static bool vrfy_address(struct conv *c, struct str arg, struct str *address, struct mailbox *m)
 {
-    struct mailbox m;
     struct str error = STR("empty address");
-    if (str_empty(arg) || !mailbox_parse(c->msg_pool, arg, mailbox_flags(c->conf), &m, &error)) {
+    if (str_empty(arg) || !mailbox_parse(c->msg_pool, arg, mailbox_flags(c->conf), m, &error)) {
         reply(c, "501 %.*s", STR_ARG(error));
         return false;
     }
-    if (str_empty(m.domain) && !conv_unqualified_ok(c, true)) {
+    if (str_empty(m->domain) && !conv_unqualified_ok(c, true)) {
         reply(c, "501 %.*s: recipient address must contain a domain", STR_ARG(arg));
         return false;
     }
-    *address = mail_qualify(c->msg_pool, c->conf, m.text, true);
-    return true;
+    *address = mail_qualify(c->msg_pool, c->conf, m->text, true);
+    return mailbox_parse(c->msg_pool, *address, mailbox_flags(c->conf), m, &error);
 }
 
 /* Runs the ACL of a command. False after refusing. */
@@ -53,8 +52,15 @@ enum conv_end cmd_vrfy(struct conv *c, const struct smtp_line *l)
     enum conv_end end = GO_ON;
     struct str address;
     struct address *a = NULL;
+    struct mailbox m;
     c->cmd_arg = l->arg;
-    if (!vrfy_address(c, l->arg, &address) || !allowed(c, ACL_VRFY, &c->set->acl_smtp_vrfy, &end)) {
+    if (!vrfy_address(c, l->arg, &address, &m)) {
+        return GO_ON;
+    }
+    c->x.addr = conv_acl_address(c, &m);
+    bool go_on = allowed(c, ACL_VRFY, &c->set->acl_smtp_vrfy, &end);
+    c->x.addr = NULL;
+    if (!go_on) {
         return end;
     }
     switch (verify_address(&c->x, address, false, STR_NONE, &a)) {

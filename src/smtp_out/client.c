@@ -302,6 +302,11 @@ enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_op
     }
     c->stream = stream_new(pool, fd, fd);
     net_sock_name(pool, fd, false, &c->local_address, &c->local_port);
+    if (o->name_us &&
+        !o->name_us(o->namer, c->local_address, c->local_port, &c->opts.helo, error)) {
+        smtp_client_close(&c, false);
+        return SMTP_IOERROR;
+    }
     enum smtp_status st = begin(c, reply);
     if (st == SMTP_OK) {
         *cp = c;

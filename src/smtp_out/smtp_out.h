@@ -49,6 +49,13 @@ struct smtp_client_opts {
     struct host *host;
     int port;
     struct str interface, helo;
+    /*
+     * Names us when the connection is made and our end of it known: sets *helo, to live as long as
+     * the session, or fails with *error set. NULL: helo above will do.
+     */
+    bool (*name_us)(void *closure, struct str address, int port, struct str *helo,
+                    struct str *error);
+    void *namer; /* its closure */
     int connect_timeout, command_timeout, data_timeout, final_timeout;
     bool connected; /* fd is the connection, which the session takes over */
     int fd;

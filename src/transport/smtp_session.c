@@ -557,7 +557,7 @@ static struct {
     struct pool *pool;
     struct smtp_client *c;
     const struct host *host;
-    struct str key, transport;
+    struct str key, transport, helo;
     int messages;
 } kept;
 
@@ -585,18 +585,62 @@ bool smtp_kept(struct smtp_kept *to)
 }
 
 static struct str connection_key(struct pool *pool, const struct delivery *d, int port,
-                                 struct str interface, struct str helo, const struct smtp_tls *plan)
+                                 struct str interface, const struct smtp_tls *plan)
 {
     struct str nul = str_n("", 1);
     return STR_CAT(pool, d->transport->name, nul, d->host->name, nul, d->host->address, nul,
-                   str_fmt(pool, "%d", port), nul, interface, nul, helo, nul, plan->key);
+                   str_fmt(pool, "%d", port), nul, interface, nul, plan->key);
+}
+
+/* What naming ourselves takes, and whether it failed. */
+struct namer {
+    struct ectx *x;
+    struct delivery *d;
+    const struct smtp_options *o;
+    bool failed;
+};
+
+static bool expand_helo(struct ectx *x, const struct smtp_options *o, struct str *helo,
+                        struct str *error)
+{
+    if (expand_option(x, &o->helo_data, helo) && !str_empty(*helo)) {
+        return true;
+    }
+    *error = str_fmt(x->pool, "failed to expand helo_data: %.*s", STR_ARG(x->error));
+    return false;
+}
+
+/* helo_data may ask which address of ours the connection has. */
+static bool name_us(void *closure, struct str address, int port, struct str *helo,
+                    struct str *error)
+{
+    struct namer *n = closure;
+    n->d->sending_ip = str_dup(n->x->pool, address);
+    n->d->sending_port = port;
+    n->failed = !expand_helo(n->x, n->o, helo, error);
+    *helo = kept.helo = n->failed ? STR_NONE : str_dup(kept.pool, *helo);
+    return !n->failed;
+}
+
+/* True if the kept connection is one that this delivery would make as well. */
+static bool same_connection(struct namer *n, struct str key, struct str *error)
+{
+    struct str helo;
+    if (!kept.c || !str_eq(key, kept.key)) {
+        return false;
+    }
+    smtp_client_local(kept.c, &n->d->sending_ip, &n->d->sending_port);
+    n->failed = !expand_helo(n->x, n->o, &helo, error);
+    return !n->failed && str_eq(helo, kept.helo);
 }
 
 /* A session of our own in the kept place; the status of opening it. */
-static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const struct smtp_options *o,
-                                  struct str interface, struct str helo, struct smtp_tls *plan,
+static enum smtp_status open_kept(struct namer *n, struct str interface, struct smtp_tls *plan,
                                   struct smtp_reply *r, struct str *error)
 {
+    struct ectx *x = n->x;
+    struct delivery *d = n->d;
+    const struct smtp_options *o = n->o;
     kept.pool = pool_new("smtp connection");
     kept.messages = 0;
     struct host *h = POOL_NEW(kept.pool, struct host);
@@ -610,7 +654,8 @@ static enum smtp_status open_kept(struct ectx *x, struct delivery *d, const stru
         .host = h,
         .port = d->host_port,
         .interface = interface,
-        .helo = str_dup(kept.pool, helo),
+        .name_us = name_us,
+        .namer = n,
         .connect_timeout = o->connect_timeout,
         .command_timeout = o->command_timeout,
         .data_timeout = o->data_timeout,
@@ -684,26 +729,31 @@ bool smtp_is_elsewhere(const struct delivery *d)
                             !str_eq(kept.host->address, d->host->address));
 }
 
+static enum smtp_try helo_failed(struct delivery *d, struct str error)
+{
+    smtp_end_pending(d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0, error);
+    return TRY_STOP;
+}
+
 enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smtp_options *o,
                             int port, struct str interface)
 {
     struct smtp_reply r;
-    struct str error, helo;
+    struct str error;
     d->continued = false;
-    if (!expand_option(x, &o->helo_data, &helo) || str_empty(helo)) {
-        smtp_end_pending(d, ADDR_DEFER, ERRNO_EXPANDFAIL, 0,
-                         str_fmt(x->pool, "failed to expand helo_data: %.*s", STR_ARG(x->error)));
-        return TRY_STOP;
-    }
+    struct namer n = {x, d, o, false};
     struct smtp_tls plan;
     tell_tls(x, d, NULL);
     enum outcome ready = smtp_tls_plan(x, d, false, &plan, &error);
     if (ready != ADDR_OK) {
         return plan_failed(x, d, ready, error);
     }
-    struct str key = connection_key(x->pool, d, port, interface, helo, &plan);
-    d->continued = kept.c && str_eq(key, kept.key);
+    struct str key = connection_key(x->pool, d, port, interface, &plan);
+    d->continued = same_connection(&n, key, &error);
     d->connection_broken = false;
+    if (n.failed) {
+        return helo_failed(d, error);
+    }
     if (d->continued) {
         enum smtp_try result = use_kept(x, d, o);
         if (!was_stale(d, result)) {
@@ -715,7 +765,10 @@ enum smtp_try smtp_try_host(struct ectx *x, struct delivery *d, const struct smt
         return TRY_NEXT_HOST;
     }
     smtp_close_kept();
-    enum smtp_status st = open_kept(x, d, o, interface, helo, &plan, &r, &error);
+    enum smtp_status st = open_kept(&n, interface, &plan, &r, &error);
+    if (n.failed) {
+        return helo_failed(d, error);
+    }
     if (st != SMTP_OK) {
         return open_failed(x, d, st, &r, error, errno);
     }

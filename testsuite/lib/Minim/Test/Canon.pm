@@ -87,6 +87,7 @@ my @RULES = (
 
     # --- network
     ['ephemeral port', '*', qr/(?<=\]):(?:3[2-9]|[45]\d|6[0-5])\d{3}\b/, ':ppppp', 'chosen by the kernel'],
+    ['ephemeral port in Received', '*', qr/(?<=\bport=)(?:3[2-9]|[45]\d|6[0-5])\d{3}\b/, 'ppppp', 'chosen by the kernel'],
     ['i=port', $LOG, qr/(I=\[[^\]]+\]):1225\b/, sub ($self, $where) { "$where:PORT_D" }, 'a substitution'],
     (map {
         my $name = $_;

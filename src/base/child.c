@@ -30,7 +30,6 @@ static int take_identity(const struct child_spec *s)
 
 _Noreturn static void run_child(const struct child_spec *s, int in, int out, int report)
 {
-    static const char *const no_env[] = {NULL};
     struct sigaction dfl = {.sa_handler = SIG_DFL};
     sigset_t none;
     sigemptyset(&none);
@@ -42,8 +41,9 @@ _Noreturn static void run_child(const struct child_spec *s, int in, int out, int
     if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && (!s->merge_stderr || dup2(1, 2) >= 0) &&
         take_identity(s) == 0 && (!s->cwd || chdir(s->cwd) == 0)) {
         umask(s->umask);
-        execve(s->argv[0], (char *const *)(uintptr_t)s->argv,
-               (char *const *)(uintptr_t)(s->envp ? s->envp : no_env));
+        execve(
+            s->argv[0], (char *const *)(uintptr_t)s->argv,
+            (char *const *)(uintptr_t)(s->envp ? s->envp : (const char *const *)(void *)environ));
     }
     int e = errno;
     ssize_t ignored = write(report, &e, sizeof e);

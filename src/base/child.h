@@ -9,7 +9,7 @@
 
 struct child_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is the path */
-    const char *const *envp; /* NULL-terminated; NULL: an empty environment */
+    const char *const *envp; /* NULL-terminated; NULL: the process's own */
     const char *cwd;         /* NULL: unchanged */
     bool set_ids;            /* take on uid, gid and groups */
     uid_t uid;

@@ -79,7 +79,8 @@ static struct str decode(struct ectx *x, char kind, struct str s)
     if (kind == 'b') {
         charset = STR_NONE;
     }
-    return rfc2047_decode(x->pool, s, check, charset, &out, &error) ? out : s;
+    rfc2047_decode(x->pool, s, check, charset, &out, &error);
+    return out; /* a character set nobody knows is no error here */
 }
 
 struct str expand_header(struct ectx *x, char kind, struct str name)

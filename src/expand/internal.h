@@ -202,7 +202,8 @@ bool eval_yes_no(struct ectx *x, const struct item *it, bool found, struct str v
                  struct str dflt, struct str *out);
 
 #define DECLARE_SHAPE(id) bool item_##id(struct ectx *x, const struct item *it, struct str *out);
-#define SHAPES(X) X(certextract) X(extract) X(filter) X(generic) X(if) X(lookup) X(map) X(reduce) X(run) X(sort)
+#define SHAPES(X) \
+    X(certextract) X(extract) X(filter) X(generic) X(if) X(lookup) X(map) X(reduce) X(run) X(sort)
 
 /*
  * md5, sha1, sha256 and base64 of a variable that holds a certificate, and of nothing beside it;
@@ -220,8 +221,9 @@ SHAPES(DECLARE_SHAPE)
 #define ITEMS(X) \
     X(env) \
     X(hash) \
-    X(hmac) X(length) X(listextract) X(listquote) X(nhash) X(prvs) X(prvscheck) X(readfile) \
-        X(readsocket) X(sg) X(substr) X(tr)
+    X(hmac) \
+    X(length) X(listextract) X(listquote) X(nhash) X(prvs) X(prvscheck) X(readfile) X(readsocket) \
+        X(sg) X(substr) X(tr)
 
 /* Evaluation of items from this room's rows. */
 ITEMS(DECLARE_ITEM)
@@ -279,7 +281,8 @@ bool text_nhash(struct ectx *x, struct str s, int64_t n, int64_t m, struct str *
 /* ${substr; a start below zero counts from the end. */
 struct str text_substr(struct str s, int64_t start, int64_t len, bool len_given);
 
-/* Decodes RFC 2047 words to the character set; *error on bad syntax. */
+/* Decodes RFC 2047 words to the character set; false with *error if iconv knows no such conversion:
+ * *out then has the bytes as they were encoded. */
 bool rfc2047_decode(struct pool *pool, struct str s, bool check_length, struct str charset,
                     struct str *out, struct str *error);
 

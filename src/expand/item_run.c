@@ -1,6 +1,6 @@
 /*
- * ${run{command}…}: runs a command without a shell and without an environment, its output in $value
- * and its exit status in $runrc.
+ * ${run{command}…}: runs a command without a shell, in the environment that keep_environment and
+ * add_environment make; its output in $value, its exit status in $runrc.
  *
  * The command must not be tainted; its arguments may be, unless they were split after expansion. A
  * command that cannot be started counts as one that ended with status 127, one that takes longer

@@ -67,29 +67,29 @@ static bool decode_q(struct pool *pool, struct str s, struct str *out)
     return true;
 }
 
-/* To the character set; false if iconv cannot. */
-static bool convert(struct pool *pool, struct str s, struct str from, struct str to,
+/* To the character set. Where iconv cannot, the bytes stay; *error if it knows no such conversion. */
+static void convert(struct pool *pool, struct str s, struct str from, struct str to,
                     struct str *out, struct str *error)
 {
     ptrdiff_t language = str_chr(from, '*'); /* RFC 2231 5 */
     from = language < 0 ? from : str_sub(from, 0, (size_t)language);
     if (str_empty(to) || str_eqi(from, to)) {
         *out = s;
-        return true;
+        return;
     }
     iconv_t cd = iconv_open(str_cstr(pool, to), str_cstr(pool, from));
     if (cd == (iconv_t)-1) {
         *error =
             str_fmt(pool, "iconv_open(\"%.*s\", \"%.*s\") failed: %s%s", STR_ARG(to), STR_ARG(from),
                     strerror(errno), errno == EINVAL ? " (maybe unsupported conversion)" : "");
-        return false;
+        *out = s;
+        return;
     }
     size_t room = (size_t)s.len * 4 + 16, left = s.len, free_bytes = room;
     char *p = pool_alloc(pool, room), *in = (char *)(uintptr_t)s.p, *q = p;
     size_t r = iconv(cd, &in, &left, &q, &free_bytes);
     iconv_close(cd);
-    *out = str_n(p, (size_t)(q - p));
-    return r != (size_t)-1;
+    *out = r == (size_t)-1 ? s : str_n(p, (size_t)(q - p));
 }
 
 static bool decode_word(struct pool *pool, const struct word *w, struct str charset,
@@ -98,9 +98,10 @@ static bool decode_word(struct pool *pool, const struct word *w, struct str char
     struct str bytes;
     bool ok =
         w->encoding == 'Q' ? decode_q(pool, w->text, &bytes) : base64_decode(pool, w->text, &bytes);
-    if (!ok || !convert(pool, bytes, w->charset, charset, out, error)) {
+    if (!ok) {
         return false;
     }
+    convert(pool, bytes, w->charset, charset, out, error);
     char *p = str_cstr(pool, *out);
     for (uint32_t i = 0; i < out->len; i++) {
         p[i] = p[i] == '\0' ? '?' : p[i];

@@ -331,7 +331,8 @@ void spool_msglog_flush(struct message *m)
 {
     struct spool_file *f = m->spool;
     struct str path = spool_msglog_path(f->conf, m->pool, f->id, false);
-    if (f->msglog.len == 0) {
+    bool kept = core_settings(f->conf)->preserve_message_logs && !str_unset(m->pending_msglog);
+    if (f->msglog.len == 0 && !kept) {
         return;
     }
     int fd = file_open(path, O_WRONLY | O_APPEND | O_CREAT, 0640);

@@ -83,7 +83,7 @@ static bool admit_frozen(struct job *j)
         thaw(j, "Unfrozen by forced delivery");
         return true;
     }
-    if (s->auto_thaw > 0 && time(NULL) >= m->frozen_at + s->auto_thaw && !m->manually_thawed) {
+    if (s->auto_thaw > 0 && time(NULL) > m->frozen_at + s->auto_thaw && !m->manually_thawed) {
         thaw(j, "Unfrozen by auto-thaw");
         return true;
     }

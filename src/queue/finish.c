@@ -77,12 +77,14 @@ static void journal_parents(struct job *j, struct address *a)
 
 /*
  * The only recipient, sent as it is: taking the message off the spool is all the journal it needs.
- * A shadow transport, which comes afterwards, would still have to read it.
+ * A shadow transport, which comes afterwards, would still have to read it; a message log that is
+ * kept has lines to come.
  */
 static bool is_all(const struct job *j, const struct address *a)
 {
     return j->m->recipient_count == 1 && !a->parent && a->child_count == 0 && j->m->spool &&
-           a->outcome == ADDR_OK && a->transport && !a->transport->shadow;
+           a->outcome == ADDR_OK && a->transport && !a->transport->shadow &&
+           !core_settings(j->conf)->preserve_message_logs;
 }
 
 void queue_journal(struct job *j, struct address *a)

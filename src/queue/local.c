@@ -58,6 +58,26 @@ static bool user_allowed(struct job *j, const struct delivery *d, bool explicit_
     return false;
 }
 
+/* With deliver_drop_privilege nobody but ourselves can be delivered as. */
+static bool within_reach(struct job *j, struct delivery *d)
+{
+    uint32_t uid = priv_work_uid(j->conf), gid = priv_work_gid(j->conf);
+    if (!core_settings(j->conf)->deliver_drop_privilege || (d->uid == uid && d->gid == gid)) {
+        return true;
+    }
+    log_msg(
+        LOG_MAIN | LOG_PANIC, j->m,
+        "unable to set gid=%u or uid=%u (euid=%u): local delivery to %.*s <%.*s> transport=%.*s",
+        d->gid, d->uid, uid, STR_ARG(d->addrs->local_part), STR_ARG(d->addrs->address),
+        STR_ARG(d->transport->name));
+    for (struct address *a = d->addrs; a; a = a->next) {
+        a->outcome = ADDR_DEFER;
+        a->basic_errno = -1;
+    }
+    queue_freeze(j, STR(""));
+    return false;
+}
+
 /* Who the delivery runs as: the transport's user and group, the address's, or our own. */
 static bool find_identity(struct job *j, struct delivery *d)
 {
@@ -66,9 +86,6 @@ static bool find_identity(struct job *j, struct delivery *d)
     bool explicit_user = t->user.set || a->uid_set, gid_known = false;
     d->uid = priv_work_uid(j->conf);
     d->gid = priv_work_gid(j->conf);
-    if (core_settings(j->conf)->deliver_drop_privilege) {
-        return true;
-    }
     if (t->user.set) {
         if (!route_find_user(&j->x, &t->user, &d->uid, &d->gid, &gid_known)) {
             return no_id(j, d, &t->user, false);
@@ -96,7 +113,7 @@ static bool find_identity(struct job *j, struct delivery *d)
             str_fmt(j->pool, "User set without group for %.*s transport", STR_ARG(t->name)));
         return false;
     }
-    return user_allowed(j, d, explicit_user);
+    return user_allowed(j, d, explicit_user) && within_reach(j, d);
 }
 
 /* One of home and current directory: the transport's option or what the router left. */

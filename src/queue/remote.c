@@ -378,6 +378,40 @@ static bool left_alone(struct job *j, struct address *a)
     return true;
 }
 
+/* Hangs a list behind *tail; returns the new end. */
+static struct address **append(struct address **tail, struct address *list)
+{
+    *tail = list;
+    while (*tail) {
+        tail = &(*tail)->next;
+    }
+    return tail;
+}
+
+/*
+ * Moves what matches to *tail. What comes after the last match is left in front of what was passed
+ * over before: the order Exim leaves the rest in.
+ */
+static struct address **sort_out(struct job *j, struct str item, struct address **tail)
+{
+    struct address *passed = NULL, *run = NULL, **passed_tail = &passed, **run_tail = &run;
+    for (struct address *a = j->remote, *next; a; a = next) {
+        next = a->next;
+        a->next = NULL;
+        if (match_text(&j->x, LIST_DOMAINS, item, a->domain, true, NULL) == MATCH_YES) {
+            tail = append(tail, a);
+            passed_tail = append(passed_tail, run);
+            run = NULL;
+            run_tail = &run;
+        } else {
+            run_tail = append(run_tail, a);
+        }
+    }
+    *run_tail = passed;
+    j->remote = run;
+    return tail;
+}
+
 /* Moves addresses whose domain is on remote_sort_domains to the front, in the list's order. */
 static void sort_remote(struct job *j)
 {
@@ -388,17 +422,7 @@ static void sort_remote(struct job *j)
         return;
     }
     while (list_next(j->pool, &rest, &sep, &item)) {
-        struct address **at = &j->remote;
-        while (*at) {
-            struct address *a = *at;
-            if (match_text(&j->x, LIST_DOMAINS, item, a->domain, true, NULL) != MATCH_YES) {
-                at = &a->next;
-                continue;
-            }
-            *at = a->next;
-            *tail = a;
-            tail = &a->next;
-        }
+        tail = sort_out(j, item, tail);
     }
     *tail = j->remote;
     j->remote = sorted;

@@ -177,6 +177,17 @@ static void warning(struct report *r, const struct vec *list, struct str delay)
     report_original(r, false, false);
 }
 
+/* True if something was tried in vain, rather than all left alone until its time comes. */
+static bool attempted(const struct job *j)
+{
+    for (const struct address *a = j->deferred; a; a = a->next) {
+        if (a->basic_errno > ERRNO_RRETRY) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void bounce_warn(struct job *j)
 {
     struct vec list = {.pool = j->pool};
@@ -184,7 +195,8 @@ void bounce_warn(struct job *j)
     struct str to;
     int64_t age = queue_age(j->m), passed;
     int due = bounce_warnings_due(&j->set->delay_warning, age, &passed);
-    if (due <= j->m->warning_count || queue_is_bounce(j->m) || !condition_holds(j)) {
+    if (due <= j->m->warning_count || !attempted(j) || queue_is_bounce(j->m) ||
+        !condition_holds(j)) {
         return;
     }
     choose(j, &list, &to);

@@ -212,11 +212,8 @@ static void work(const struct etrn *e)
         close(e->c->peer->fd); /* the client must see the end of its connection */
     }
     if (e->argv) {
-        struct child_spec spec = {.argv = e->argv,
-                                  .envp = (const char *const *)(void *)environ,
-                                  .stdin_fd = -1,
-                                  .merge_stderr = true,
-                                  .drop_output = true};
+        struct child_spec spec = {
+            .argv = e->argv, .stdin_fd = -1, .merge_stderr = true, .drop_output = true};
         struct child child;
         int status;
         if (child_start(&spec, &child) < 0) {

@@ -71,11 +71,6 @@ static bool by_hand(struct ectx *x, const struct plan *p, struct plan_result *r)
 
 void plan_execute(struct ectx *x, struct delivery *d, struct plan *p, struct plan_result *r)
 {
-    bool drop = core_settings(x->conf)->deliver_drop_privilege;
-    if (drop && geteuid() != 0) {
-        p->f.uid = geteuid();
-        p->f.gid = getegid();
-    }
     if (p->f.uid != geteuid() && geteuid() != 0 && hand_available()) {
         by_hand(x, p, r);
     } else {

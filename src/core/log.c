@@ -308,9 +308,10 @@ static void put_line(struct pool *pool, int which, time_t now, struct str line, 
     }
 }
 
-/* A line on standard error. */
-static void show(unsigned where, struct str line, struct str plain)
+/* A line on standard error; where its place is told the message's id, of so many bytes, is not. */
+static void show(unsigned where, struct str line, struct str plain, size_t id)
 {
+    struct str text = str_from(plain, id);
     switch (state.on_stderr) {
     case LOG_STDERR_NONE:
     case LOG_STDERR_DATED: fprintf(stderr, "%.*s", STR_ARG(line)); break;
@@ -319,12 +320,15 @@ static void show(unsigned where, struct str line, struct str plain)
     case LOG_STDERR_COPY:
         fprintf(stderr, "LOG:%s%s%s%s\n  %.*s\n", where & LOG_MAIN ? " MAIN" : "",
                 where & LOG_PANIC ? " PANIC" : "", where & LOG_DIE ? " DIE" : "",
-                where & LOG_REJECT ? " REJECT" : "", STR_ARG(plain));
+                where & LOG_REJECT ? " REJECT" : "", STR_ARG(text));
     }
 }
 
-/* Writes a finished text (id included) to its places; body goes to the reject log alone. */
-static void emit(unsigned where, struct str text, struct str body)
+/*
+ * Writes a finished text to its places; its first bytes, `id`, are a message's id and a blank. The
+ * body goes to the reject log alone.
+ */
+static void emit(unsigned where, struct str text, size_t id, struct str body)
 {
     struct pool *pool = pool_new("log line");
     struct timespec now = time_now();
@@ -333,7 +337,7 @@ static void emit(unsigned where, struct str text, struct str body)
     struct str date = time_log(pool, now, log_wants(LS_millisec), state.timezone, false);
     struct str line = STR_CAT(pool, date, pid, STR(" "), plain, STR("\n"));
     if (!state.ready || state.on_stderr) {
-        show(where, line, plain);
+        show(where, line, plain, id);
         if (!state.ready || state.on_stderr != LOG_STDERR_COPY) {
             pool_free(&pool);
             return;
@@ -381,10 +385,11 @@ static void vlog(unsigned where, const struct message *m, const char *fmt, va_li
 {
     struct pool *pool = pool_new("log text");
     struct str text = str_vfmt(pool, fmt, ap);
-    if (m && !str_empty(m->id)) {
+    size_t id = m && !str_empty(m->id) ? m->id.len + 1u : 0;
+    if (id) {
         text = STR_CAT(pool, m->id, STR(" "), text);
     }
-    emit(where, text, m && where & LOG_REJECT ? refused_headers(pool, m) : STR(""));
+    emit(where, text, id, m && where & LOG_REJECT ? refused_headers(pool, m) : STR(""));
     if (state.debugging) {
         debug("LOG: %.*s", STR_ARG(text));
     }

@@ -256,6 +256,7 @@ struct message {
     int max_line;       /* $max_received_linelength */
     int received_count; /* Received: lines */
     bool smtp_batched, local, local_error_message, allow_unqualified_sender, allow_unqualified_rcpt;
+    bool sender_set_untrusted; /* by -f, by a caller who is not trusted but may do so */
     bool deliver_firsttime, frozen, manually_thawed, suppress_local_fixups, dont_deliver;
     bool queue_only_policy, fake_reject, eight_bit, body_8bit_declared, smtputf8, spool_wireformat;
     bool has_bcc, no_reply;

@@ -69,6 +69,7 @@ static const struct field fields[] = {
     M("max-line", K_INT, max_line),
     M("hops", K_INT, received_count),
     M("local", K_BOOL, local),
+    M("sender-untrusted", K_BOOL, sender_set_untrusted),
     M("local-error", K_BOOL, local_error_message),
     M("unqualified-sender", K_BOOL, allow_unqualified_sender),
     M("unqualified-rcpt", K_BOOL, allow_unqualified_rcpt),

@@ -103,3 +103,46 @@ bool caller_judge(struct command *c, const struct config *conf)
     judge(who, conf);
     return true;
 }
+
+/* ---- who a test is about ---- */
+
+/* An address with an optional port ("1.2.3.4.25") into the two; a wrong one is kept as text. */
+static void split_port(struct str text, struct str *address, int *port)
+{
+    struct ip ip;
+    *port = 0;
+    if (!str_unset(text) && (!ip_parse_port(text, address, port) || !ip_parse(*address, &ip))) {
+        *address = text;
+    }
+}
+
+struct session *test_session(const struct command *c, const struct config *conf, struct pool *pool)
+{
+    const struct submission *m = &c->submission;
+    struct session *s = POOL_NEW(pool, struct session);
+    s->pool = s->acl_c.pool = s->facts.pool = s->acl_stack.pool = pool;
+    s->host_aliases.pool = pool;
+    s->caller_uid = c->caller.uid;
+    s->caller_gid = c->caller.gid;
+    s->caller_login = c->caller.login;
+    split_port(m->host_address, &s->host_address, &s->host_port);
+    split_port(m->interface_address, &s->interface_address, &s->interface_port);
+    s->host_name = m->host_name;
+    s->ident = str_unset(m->ident) ? c->caller.login : m->ident;
+    s->protocol = m->protocol;
+    s->auth_mechanism = m->auth_mechanism;
+    s->auth_id = m->auth_id;
+    s->auth_sender = m->auth_sender;
+    struct submission sub = *m;
+    sub.trusted = c->caller.trusted;
+    smtp_in_authenticate(conf, &sub, s);
+    return s;
+}
+
+struct str test_sender(const struct command *c, const struct config *conf, struct pool *pool)
+{
+    if (!c->submission.sender_set) {
+        return mail_qualify(pool, conf, c->caller.login, false);
+    }
+    return str_is(c->submission.sender, "<>") ? STR("") : c->submission.sender;
+}

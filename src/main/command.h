@@ -80,6 +80,12 @@ void config_apply(const struct config *conf);
 /* A context for expansions in a test mode. */
 void test_context(struct ectx *x, const struct config *conf, struct pool *pool);
 
+/* The session of a test mode: the caller's, with what -oM… says of it. */
+struct session *test_session(const struct command *c, const struct config *conf, struct pool *pool);
+
+/* The sender of a test mode: what -f says, or else the caller. */
+struct str test_sender(const struct command *c, const struct config *conf, struct pool *pool);
+
 /* What each action does; the exit status. */
 int run_daemon(struct command *c, const struct config *conf);
 int run_expand(struct command *c, const struct config *conf);

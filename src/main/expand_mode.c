@@ -85,10 +85,7 @@ static bool load_message(struct expanding *e)
     m->acl_m.pool = m->acl_c.pool = e->c->pool;
     m->session_facts = e->x.sess;
     m->received_protocol = e->x.sess->protocol;
-    /* The caller is the sender, unless -f names another. */
-    m->sender = e->c->submission.sender_set
-                    ? e->c->submission.sender
-                    : mail_qualify(e->c->pool, e->conf, e->c->caller.login, false);
+    m->sender = test_sender(e->c, e->conf, e->c->pool);
     m->sender_set = true;
     e->x.msg = m;
     if (file) {
@@ -102,11 +99,15 @@ static bool load_message(struct expanding *e)
         fprintf(stderr, "exim: permission denied\n");
         return false;
     }
-    if (!message_id_valid(e->c->message_id) ||
-        spool_peek(e->conf, e->c->message_id, m, &error) != SPOOL_OK) {
-        fprintf(stderr, "exim: message %s could not be read: %.*s\n", e->c->message_id.p,
-                STR_ARG(error));
-        return false;
+    enum spool_open state = spool_peek(e->conf, e->c->message_id, m, &error);
+    if (state != SPOOL_OK) { /* what does not need it can be asked all the same */
+        if (state == SPOOL_GONE) {
+            log_write(LOG_MAIN, "Spool file %s-D not found", e->c->message_id.p);
+        }
+        printf("Failed to load message %s%s\n", state == SPOOL_GONE ? "datafile " : "",
+               e->c->message_id.p);
+        printf("Failed to load message %s\n", e->c->message_id.p);
+        return true;
     }
     e->x.sess = m->session_facts;
     return true;
@@ -204,43 +205,11 @@ static void interactive(struct expanding *e, struct macros *m)
     printf("\n");
 }
 
-/* An address with an optional port ("1.2.3.4.25") into the two; a wrong one is kept as text. */
-static void split_port(struct str text, struct str *address, int *port)
-{
-    struct ip ip;
-    *port = 0;
-    if (!str_unset(text) && (!ip_parse_port(text, address, port) || !ip_parse(*address, &ip))) {
-        *address = text;
-    }
-}
-
-/* What -oM… and the like tell of the session. */
-static struct session *session_of(const struct command *c, const struct config *conf)
-{
-    const struct submission *m = &c->submission;
-    struct session *s = POOL_NEW(c->pool, struct session);
-    s->pool = s->acl_c.pool = s->facts.pool = s->acl_stack.pool = c->pool;
-    s->host_aliases.pool = c->pool;
-    s->caller_uid = c->caller.uid;
-    s->caller_gid = c->caller.gid;
-    s->caller_login = c->caller.login;
-    split_port(m->host_address, &s->host_address, &s->host_port);
-    split_port(m->interface_address, &s->interface_address, &s->interface_port);
-    s->host_name = m->host_name;
-    s->ident = m->ident;
-    s->protocol = m->protocol;
-    s->auth_mechanism = m->auth_mechanism;
-    s->auth_id = m->auth_id;
-    s->auth_sender = m->auth_sender;
-    smtp_in_authenticate(conf, m, s);
-    return s;
-}
-
 int run_expand(struct command *c, const struct config *conf)
 {
     struct expanding e = {.c = c, .conf = conf};
     test_context(&e.x, conf, c->pool);
-    e.x.sess = session_of(c, conf);
+    e.x.sess = test_session(c, conf, c->pool);
     log_to_stderr(c->verbose ? LOG_STDERR_PLACE : LOG_STDERR_DATED);
     if (!load_message(&e)) {
         return 1;

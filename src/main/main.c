@@ -56,26 +56,56 @@ static int run_list(struct command *c, const struct config *conf)
                                                                       : 1;
 }
 
-/* -M…: on each id, or on one id with arguments. */
-static int run_messages(struct command *c, const struct config *conf)
+/* May the caller do it at all? Some actions look for themselves, as it depends on the message. */
+static bool may_act(const struct command *c, const struct config *conf)
 {
-    bool deliver = c->message_action == QA_DELIVER;
-    bool own = c->message_action == QA_REMOVE;
-    bool one = c->message_action == QA_ADD_RECIPIENT || c->message_action == QA_EDIT_SENDER ||
-               c->message_action == QA_MARK_DELIVERED;
-    if (!own && !allowed(c, !deliver || main_settings(conf)->prod_requires_admin)) {
-        return 1;
+    switch (c->message_action) {
+    case QA_DELIVER:
+        if (!c->caller.admin && main_settings(conf)->prod_requires_admin) {
+            fprintf(stderr, "exim: Permission denied\n");
+            return false;
+        }
+        return true;
+    case QA_GIVE_UP: return allowed(c, true);
+    case QA_VIEW_HEADER:
+    case QA_VIEW_BODY:
+    case QA_VIEW_LOG:
+        if (!c->caller.admin) {
+            puts("Permission denied");
+        }
+        return c->caller.admin;
+    default: return true;
     }
+}
+
+/* Are these the ids that the action wants? */
+static bool ids_ok(const struct command *c, size_t count)
+{
     if (c->args.n == 0) {
         fprintf(stderr, "exim: no message ids given after %s option\n", c->message_option.p);
-        return 1;
+        return false;
     }
-    for (size_t i = 0; i < (one ? 1 : c->args.n); i++) {
+    if (c->message_action >= QA_VIEW_HEADER && c->args.n > 1) {
+        puts("*** Only one message can be listed at once");
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
         if (!message_id_valid(c->args.v[i])) {
             fprintf(stderr, "exim: malformed message id %.*s after %s option\n",
                     STR_ARG(c->args.v[i]), c->message_option.p);
-            return 1;
+            return false;
         }
+    }
+    return true;
+}
+
+/* -M…: on each id, or on one id with arguments. */
+static int run_messages(struct command *c, const struct config *conf)
+{
+    bool one = c->message_action == QA_ADD_RECIPIENT || c->message_action == QA_EDIT_SENDER ||
+               c->message_action == QA_MARK_DELIVERED;
+    if (!ids_ok(c, one ? 1 : c->args.n) || !may_act(c, conf)) {
+        return 1;
     }
     struct strvec rest = {.pool = c->pool};
     for (size_t i = 1; one && i < c->args.n; i++) {
@@ -89,6 +119,9 @@ static int run_messages(struct command *c, const struct config *conf)
             status |= queue_act(conf, c->message_action, c->args.v[i], &rest, c->caller.login,
                                 c->caller.admin);
         }
+    }
+    if (c->message_action == QA_MARK_ALL_DELIVERED) {
+        puts("");
     }
     return status;
 }
@@ -116,10 +149,15 @@ static int each_input(struct command *c, const struct config *conf,
 
 static int test_one_address(struct command *c, const struct config *conf, struct str address)
 {
-    struct str sender = c->submission.sender_set
-                            ? c->submission.sender
-                            : mail_qualify(c->pool, conf, c->caller.login, false);
-    return queue_test_address(conf, address, sender, c->verify, c->as_sender);
+    struct pool *pool = pool_new("address test");
+    struct queue_test t = {.session = test_session(c, conf, pool),
+                           .sender = test_sender(c, conf, pool),
+                           .verify = c->verify,
+                           .as_sender = c->as_sender,
+                           .admin = c->caller.admin};
+    int status = queue_test_address(conf, pool, address, &t);
+    pool_free(&pool);
+    return status;
 }
 
 static int run_test_address(struct command *c, const struct config *conf)
@@ -141,6 +179,10 @@ static int run_rewrite(struct command *c, const struct config *conf)
     }
     struct ectx x;
     test_context(&x, conf, c->pool);
+    if (!conf->rewrite_rules) {
+        puts("No rewrite rules are defined");
+        return 0;
+    }
     rewrite_test(&x, c->args.v[0], print_line);
     return 0;
 }
@@ -175,7 +217,7 @@ static int run_aliases(struct command *c, const struct config *conf)
 static int run_log_line(struct command *c, const struct config *conf)
 {
     (void)conf;
-    if (!allowed(c, true)) {
+    if (!c->caller.admin) {
         return 1;
     }
     log_write(LOG_MAIN, "%.*s", STR_ARG(c->log_line));
@@ -257,7 +299,7 @@ static bool use_syslog(const struct command *c, struct config *conf)
         return true;
     }
     if (!c->caller.admin) {
-        fprintf(stderr, "exim: permission denied\n");
+        fprintf(stderr, "exim: you lack sufficient privilege to specify syslog process name\n");
         return false;
     }
     s->syslog_processname = str_dup(conf->pool, c->syslog_tag);
@@ -265,12 +307,16 @@ static bool use_syslog(const struct command *c, struct config *conf)
     return true;
 }
 
-/* -N, -G, -oP and -oMm are not for everybody. */
+/* -d, -N, -G and -oP are not for everybody. */
 static bool may_alter(const struct command *c, const struct config *conf)
 {
     bool owner = c->caller.uid == 0 || c->caller.uid == priv_work_uid(conf);
     bool of_others =
         c->action == ACT_DAEMON || c->action == ACT_QUEUE_RUN || c->action == ACT_MESSAGES;
+    if (debug_enabled() && !c->caller.admin) {
+        fprintf(stderr, "exim: debugging permission denied\n");
+        return false;
+    }
     if (c->submission.suppress_local_fixups && !c->caller.trusted) {
         fprintf(stderr, "exim: permission denied (-G requires a trusted user)\n");
         return false;
@@ -280,12 +326,9 @@ static bool may_alter(const struct command *c, const struct config *conf)
                 priv_work_uid(conf), c->caller.uid, (unsigned)geteuid(), c->caller.uid);
         return false;
     }
-    if (!str_unset(c->submission.message_reference) && !c->caller.trusted) {
-        fprintf(stderr, "-oMm must be called by a trusted user/config\n");
-        return false;
-    }
     if (c->submission.dont_deliver && of_others && !owner) {
-        fprintf(stderr, "exim: Permission denied\n");
+        fprintf(stderr, c->action == ACT_QUEUE_RUN ? "exim: permission denied\n"
+                                                   : "exim: Permission denied\n");
         return false;
     }
     return true;

@@ -88,9 +88,7 @@ static int mark_all(struct act *a)
     for (size_t i = 0; i < a->m->recipient_count; i++) {
         mark(a, a->m->recipients[i].address);
     }
-    int status = changed(a);
-    printf("\n");
-    return status;
+    return changed(a);
 }
 
 static int failed(struct act *a, const char *fmt, struct str what)
@@ -152,7 +150,8 @@ static int add_recipients(struct act *a)
 static int edit_sender(struct act *a)
 {
     if (a->args->n != 1) {
-        return failed(a, " only one sender address is allowed%.*s", STR(""));
+        printf("Message %.*s - only one sender address can be specified\n", STR_ARG(a->id));
+        return 1;
     }
     struct str address = parse_address(a, a->args->v[0], true);
     if (str_unset(address)) {
@@ -213,12 +212,6 @@ static int no_message(const struct config *conf, struct act *a, enum queue_actio
     return 1;
 }
 
-/* An ordinary user may remove what he sent. */
-static bool permitted(const struct act *a, bool admin)
-{
-    return admin || str_eq(a->m->originator_login, a->caller);
-}
-
 static int change(const struct config *conf, enum queue_action what, struct act *a, bool admin)
 {
     size_t i = 0;
@@ -232,7 +225,8 @@ static int change(const struct config *conf, enum queue_action what, struct act 
         return no_message(conf, a, what, state);
     }
     int status = 1;
-    if (!permitted(a, admin)) {
+    bool own = what == QA_REMOVE && str_eq(a->m->originator_login, a->caller);
+    if (!admin && !own) { /* an ordinary user may remove what he sent */
         printf("Permission denied\n");
     } else if (actions[i].args && a->args->n == 0) {
         failed(a, " no address given%.*s", STR(""));
@@ -256,7 +250,7 @@ int queue_act(const struct config *conf, enum queue_action what, struct str id,
     case QA_VIEW_HEADER:
     case QA_VIEW_BODY:
     case QA_VIEW_LOG:
-    case QA_VIEW_COPY: status = queue_view(conf, pool, what, id); break;
+    case QA_VIEW_COPY: status = queue_view(conf, pool, what, id, admin); break;
     default: status = change(conf, what, &a, admin);
     }
     fflush(stdout);

@@ -372,7 +372,8 @@ struct str list_age(struct pool *pool, int64_t seconds);
 struct str list_size(struct pool *pool, int64_t bytes);
 
 /* -Mvh, -Mvb, -Mvl, -Mvc; the exit status. */
-int queue_view(const struct config *conf, struct pool *pool, enum queue_action what, struct str id);
+int queue_view(const struct config *conf, struct pool *pool, enum queue_action what, struct str id,
+               bool admin);
 
 /* ---- writing a report (report.c) ---- */
 

@@ -67,6 +67,9 @@ static void print_message(const struct message *m, struct str id, const struct q
 {
     struct str age = list_age(m->pool, queue_age(m)), size = list_size(m->pool, m->size);
     printf("%.*s %.*s %.*s <%.*s>", STR_ARG(age), STR_ARG(size), STR_ARG(id), STR_ARG(m->sender));
+    if (m->sender_set_untrusted) {
+        printf(" (%.*s)", STR_ARG(m->originator_login));
+    }
     printf("%s\n", m->frozen ? " *** frozen ***" : "");
     print_recipients(m, o);
 }

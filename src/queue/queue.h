@@ -123,12 +123,21 @@ enum queue_action {
 int queue_act(const struct config *conf, enum queue_action what, struct str id,
               const struct strvec *args, struct str caller, bool admin);
 
+/* What an address test is about. */
+struct queue_test {
+    struct session *session; /* the caller's */
+    struct str sender;       /* of the message that is not there; empty: a bounce */
+    bool verify;             /* -bv, -bvs; else -bt */
+    bool as_sender;          /* -bvs */
+    bool admin;              /* may know why not */
+};
+
 /*
  * Address test (-bt) printing Exim's lines; verification (-bv, -bvs). `address` may be several,
- * separated by commas. Exit status 0, 1 (defer), 2 (fail).
+ * separated by commas. Memory from the pool. Exit status 0, 1 (defer), 2 (fail).
  */
-int queue_test_address(const struct config *conf, struct str address, struct str sender,
-                       bool verify, bool as_sender);
+int queue_test_address(const struct config *conf, struct pool *pool, struct str address,
+                       const struct queue_test *how);
 
 /*
  * -brt: prints the retry rule for an address or domain, args[0]; then perhaps a second domain and an

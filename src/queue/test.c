@@ -14,7 +14,7 @@ struct test {
     struct message m;
     struct route_job route;
     struct pool *pool;
-    bool verify;
+    bool verify, admin;
     int status;
     struct map *seen;
 };
@@ -38,7 +38,9 @@ static void print_bad(struct test *t, const struct address *a, bool failed)
                        : t->verify ? "failed to verify"
                                    : "is undeliverable";
     printf("%.*s %s", STR_ARG(t->verify ? report_top(a)->address : a->address), what);
-    if (!str_unset(a->message)) {
+    if (!t->admin) {
+        /* The reason may tell of what is not for everybody. */
+    } else if (!str_unset(a->message)) {
         printf(": %.*s", STR_ARG(a->message));
     } else if (a->basic_errno > 0) {
         printf(": %s", strerror(a->basic_errno));
@@ -218,22 +220,20 @@ static void test_one(struct test *t, struct str text, bool as_sender)
     }
 }
 
-int queue_test_address(const struct config *conf, struct str address, struct str sender,
-                       bool verify, bool as_sender)
+int queue_test_address(const struct config *conf, struct pool *pool, struct str address,
+                       const struct queue_test *how)
 {
-    struct pool *pool = pool_new("address test");
     struct test *t = POOL_NEW(pool, struct test);
-    struct session *s = POOL_NEW(pool, struct session);
-    t->pool = s->pool = pool;
+    bool verify = how->verify, as_sender = how->as_sender;
+    t->pool = pool;
     t->verify = verify;
+    t->admin = how->admin;
     ectx_init(&t->x, conf, pool);
-    t->m = (struct message){.pool = pool,
-                            .sender = str_unset(sender) || str_is(sender, "<>") ? STR("") : sender,
-                            .sender_set = !str_unset(sender),
-                            .session_facts = s};
+    t->m = (struct message){
+        .pool = pool, .sender = how->sender, .sender_set = true, .session_facts = how->session};
     t->m.acl_m.pool = t->m.acl_c.pool = t->m.delivered.pool = pool;
     t->x.msg = &t->m;
-    t->x.sess = s;
+    t->x.sess = how->session;
     t->x.testing = true;
     t->x.verifying = verify;
     t->x.address_testing = !verify;
@@ -247,9 +247,7 @@ int queue_test_address(const struct config *conf, struct str address, struct str
         from = end + 1;
     } while (from < address.len);
     fflush(stdout);
-    int status = t->status;
-    pool_free(&pool);
-    return status;
+    return t->status;
 }
 
 /* ---- -brt ---- */

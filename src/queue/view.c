@@ -24,17 +24,47 @@ static void text(const char *name, struct str value)
     }
 }
 
+/* What others have said has two hyphens before its name. */
+static void hearsay(const char *name, struct str value)
+{
+    if (!str_empty(value)) {
+        printf("--%s %.*s\n", name, STR_ARG(value));
+    }
+}
+
+static void place(const char *name, struct str address, int port)
+{
+    if (!str_empty(address)) {
+        printf("--%s [%.*s]:%d\n", name, STR_ARG(address), port);
+    }
+}
+
+/* A login that the kernel told, or else what somebody says. */
+static void who(const struct message *m, const char *name, struct str value)
+{
+    if (str_eq(value, m->originator_login)) {
+        text(name, value);
+    } else {
+        hearsay(name, value);
+    }
+}
+
+/* Names of our own, or what somebody says. */
+static void protocol(struct str name)
+{
+    struct str rest = str_from(name, str_starts(name, "local-") ? strlen("local-") : 0);
+    bool own = str_is(name, "local") || str_starts(rest, "smtp") || str_starts(rest, "esmtp") ||
+               str_starts(rest, "bsmtp");
+    (own ? text : hearsay)("received_protocol", name);
+}
+
 static void host(const struct session *s)
 {
-    text("helo_name", s->helo_name);
-    if (!str_empty(s->host_address)) {
-        printf("-host_address %.*s.%d\n", STR_ARG(s->host_address), s->host_port);
-    }
-    text("host_name", s->host_name);
-    text("host_auth", s->auth_mechanism);
-    if (!str_empty(s->interface_address)) {
-        printf("-interface_address %.*s.%d\n", STR_ARG(s->interface_address), s->interface_port);
-    }
+    hearsay("helo_name", s->helo_name);
+    place("host_address", s->host_address, s->host_port);
+    hearsay("host_name", s->host_name);
+    hearsay("host_auth", s->auth_mechanism);
+    place("interface_address", s->interface_address, s->interface_port);
 }
 
 static void variables(const char *kind, const struct vars *v)
@@ -63,6 +93,7 @@ static void certificate(struct pool *pool, const char *name, struct str der)
 static void encryption(struct pool *pool, const struct tls_facts *f)
 {
     if (!f) {
+        printf("-tls_resumption A\n");
         return;
     }
     flag("tls_certificate_verified", f->verified);
@@ -85,10 +116,8 @@ static void facts(const struct message *m)
     printf("-received_time_complete %lld.%06ld\n", (long long)m->received_complete.tv_sec,
            m->received_complete.tv_nsec / 1000);
     host(s);
-    text("auth_id", s->auth_id);
-    text("auth_sender", m->auth_sender);
-    text("ident", s->ident);
-    text("received_protocol", m->received_protocol);
+    who(m, "ident", s->ident);
+    protocol(m->received_protocol);
     variables("aclc", &m->acl_c);
     variables("aclm", &m->acl_m);
     printf("-body_linecount %d\n", m->body_lines);
@@ -96,6 +125,9 @@ static void facts(const struct message *m)
     if (m->body_zerocount > 0) {
         printf("-body_zerocount %d\n", m->body_zerocount);
     }
+    bool own = str_eq(s->auth_id, m->originator_login);
+    who(m, "auth_id", s->auth_id);
+    (own ? text : hearsay)("auth_sender", m->auth_sender);
     flag("allow_unqualified_recipient", m->allow_unqualified_rcpt);
     flag("allow_unqualified_sender", m->allow_unqualified_sender);
     flag("deliver_firsttime", m->deliver_firsttime);
@@ -103,9 +135,10 @@ static void facts(const struct message *m)
         printf("-frozen %lld\n", (long long)m->frozen_at);
     }
     flag("N", m->dont_deliver);
-    flag("local", m->local && !str_empty(s->host_address));
+    flag("local", m->local && !m->local_error_message);
     flag("localerror", m->local_error_message);
     flag("manual_thaw", m->manually_thawed);
+    flag("sender_set_untrusted", m->sender_set_untrusted);
     text("dsn_envid", m->dsn_envid);
     if (m->dsn_ret) {
         printf("-dsn_ret %d\n", m->dsn_ret);
@@ -199,9 +232,13 @@ static void view_copy(struct message *m)
 
 static int view_log(const struct config *conf, struct pool *pool, struct str id)
 {
-    struct str log = spool_msglog_read(conf, pool, id);
+    bool kept = core_settings(conf)->message_logs;
+    struct str log = kept ? spool_msglog_read(conf, pool, id) : STR_NONE;
     if (str_unset(log)) {
         printf("Failed to open msglog file for %.*s: No such file or directory\n", STR_ARG(id));
+        if (!kept) {
+            puts("(No message logs are being created because the message_logs option is false.)");
+        }
         return 1;
     }
     fwrite(log.p, 1, log.len, stdout);
@@ -224,7 +261,8 @@ static int missing(enum queue_action what, struct str id, enum spool_open state)
     return 1;
 }
 
-int queue_view(const struct config *conf, struct pool *pool, enum queue_action what, struct str id)
+int queue_view(const struct config *conf, struct pool *pool, enum queue_action what, struct str id,
+               bool admin)
 {
     struct message m = {.pool = pool};
     struct str error;
@@ -234,6 +272,11 @@ int queue_view(const struct config *conf, struct pool *pool, enum queue_action w
     enum spool_open state = spool_peek(conf, id, &m, &error);
     if (state != SPOOL_OK) {
         return missing(what, id, state);
+    }
+    if (!admin) {
+        puts("Permission denied");
+        spool_close(&m);
+        return 1;
     }
     if (what == QA_VIEW_HEADER) {
         view_header(&m);

@@ -69,7 +69,7 @@ static struct str gecos_name(struct ectx *x, struct str gecos)
 {
     const struct smtp_in_settings *set = smtp_in_settings(x->conf);
     struct str name;
-    if (str_empty(set->gecos_pattern) || str_unset(set->gecos_name.text)) {
+    if (str_unset(set->gecos_pattern) || str_unset(set->gecos_name.text)) {
         return gecos;
     }
     struct scope *outer = x->scope;

@@ -36,7 +36,7 @@ static bool begin(struct conv *c, struct receiver *r)
     r->from_lines = str_empty(c->sess->host_address)
                         ? c->set->ignore_fromline_local
                         : conv_host_in(c, &c->set->ignore_fromline_hosts);
-    c->msg->local = c->notcp;
+    c->msg->local = c->notcp && !c->sess->caller_trusted;
     c->msg->dont_deliver = c->sub && c->sub->dont_deliver;
     c->msg->suppress_local_fixups |= c->sub && c->sub->suppress_local_fixups;
     if (c->notcp && str_empty(c->sess->host_address) &&

@@ -91,6 +91,7 @@ static void take_from_line(struct receiver *r)
                           ? m.text
                           : mail_qualify(r->msg->pool, r->conf, m.text, false);
     if (r->trusted || caller_may_send_as(r->x, full)) {
+        r->msg->sender_set_untrusted = !r->trusted;
         r->msg->sender = r->msg->raw_sender = full;
         r->msg->local = r->msg->local && !r->trusted;
         r->sender_forced = r->from_line_seen = true;

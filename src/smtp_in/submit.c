@@ -29,7 +29,7 @@ static struct session *new_session(const struct submission *sub)
     s->local = true;
     s->notsocket = true;
     s->sender_host_unknown = true;
-    if (sub->trusted) {
+    if (sub->trusted || sub->mode == SUBMIT_HOST_CHECK) {
         struct str addr;
         int port;
         if (ip_parse_port(sub->host_address, &addr, &port)) {
@@ -199,6 +199,7 @@ static bool set_sender(struct plain *p)
     if (str_empty(text) || str_is(text, "<>")) {
         p->msg->sender = STR("");
         p->r.sender_forced = true;
+        p->msg->sender_set_untrusted = !sub->trusted;
         return true;
     }
     if (!mailbox_parse(p->pool, text, mailbox_flags(p->conf) | MBX_NULL, &m, &error)) {
@@ -210,6 +211,7 @@ static bool set_sender(struct plain *p)
     bool allowed = caller_may_send_as(&p->x, full);
     p->msg->sender = allowed ? full : caller_address(&p->x);
     p->r.sender_forced = allowed;
+    p->msg->sender_set_untrusted = allowed && !sub->trusted;
     return true;
 }
 
@@ -441,6 +443,7 @@ static void fill_message(struct plain *p)
     const struct submission *sub = p->sub;
     /* whoever is trusted and names a sender speaks for somebody else */
     m->local = !(sub->trusted && sub->sender_set);
+    m->auth_sender = p->sess->auth_sender;
     m->originator_login = p->sess->caller_login;
     m->originator_uid = sub->uid;
     m->originator_gid = sub->gid;
@@ -448,9 +451,7 @@ static void fill_message(struct plain *p)
     m->suppress_local_fixups = sub->suppress_local_fixups;
     m->allow_unqualified_sender = m->allow_unqualified_rcpt = !sub->qualify_no;
     m->received_protocol = str_empty(sub->protocol) || !sub->trusted ? STR("local") : sub->protocol;
-    if (sub->trusted) {
-        m->message_reference = sub->message_reference;
-    }
+    m->message_reference = sub->message_reference;
     if (str_unset(p->sess->ident)) {
         p->sess->ident = p->sess->caller_login;
     }

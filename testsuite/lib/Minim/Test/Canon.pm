@@ -63,8 +63,13 @@ my @RULES = (
     ['room on a disk', $LOG, qr/(?<=space check failed: )space=-?\d+ inodes=-?\d+/, 'space=kkk inodes=nnn', 'room on the disk'],
     ['slow lookup', "$LOG stderr", qr/(Long \w+ lookup for '[^']*': )\d+ msec/, sub ($self, $what) { "${what}mmm msec" }, 'speed of the machine'],
     ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],
+    ['times that -Mvh shows', 'stdout', qr/^(-received_time_usec |-received_time_complete |-frozen )[\d.]+$/m,
+        sub ($self, $what) { "${what}ttt" }, 'time of the run'],
+    ['arrival that -Mvh shows', 'stdout', qr/^\d{10}(?= \d+$)/m, 'ttt', 'time of the run'],
 
     # --- sizes
+    ['lengths that -Mvh shows', 'stdout', qr/^\d{3}(?=P Received:|I Message-Id:|  References:)/m, 'nnn',
+        'depends on the length of names, versions and ids'],
     ['message size', "$LOG stdout", qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
     ['size of a chunk', "$LOG mail", qr/\d+ byte chunk, total \d+/, 'sss byte chunk, total sss', 'depends on the length of names and versions'],
     ['announced size', 'stdout', qr/(?<= )SIZE=\d+\b/, 'SIZE=ssss', 'depends on the length of names and versions'],

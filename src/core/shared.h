@@ -153,12 +153,13 @@ struct address {
     struct str prefix_v, suffix_v;           /* the variable part of a wildcard affix */
     struct str local_part_data, domain_data; /* untainted, from matching lookups */
     struct str address_data;
-    struct vars vars;             /* $r_… */
-    struct str errors_to;         /* bounces go here; unset: the message's sender */
-    bool errors_to_empty;         /* errors_to was set to <> */
-    struct str extra_headers;     /* headers_add, complete lines */
-    struct strvec remove_headers; /* headers_remove, names */
-    struct str home, cwd;         /* $home, current directory */
+    struct vars vars;                             /* $r_… */
+    struct str errors_to;                         /* bounces go here; unset: the message's sender */
+    bool errors_to_empty;                         /* errors_to was set to <> */
+    struct str extra_headers;                     /* headers_add, complete lines */
+    struct strvec remove_headers;                 /* headers_remove, names */
+    struct str home;                              /* $home */
+    const struct etext *home_option, *cwd_option; /* the router's, for a local delivery, or NULL */
     bool uid_set, gid_set, initgroups;
     uint32_t uid, gid;
     bool local_user_known; /* check_local_user succeeded */

@@ -117,15 +117,21 @@ void queue_tell_complete(struct job *j)
     j->complete.n = 0;
 }
 
-static void log_success(struct job *j, struct address *a)
+/* disable_logging: of the router for what it decides itself, of the transport for the rest. */
+static bool keeps_silent(const struct address *a, enum stage stage)
+{
+    return stage == STAGE_TRANSPORT ? a->transport && a->transport->disable_logging
+                                    : a->router && a->router->disable_logging;
+}
+
+static void log_success(struct job *j, struct address *a, enum stage stage)
 {
     const struct transport *t = a->transport;
-    if ((a->router && a->router->disable_logging) || (t && t->disable_logging)) {
-        return;
-    }
     struct str line = log_delivered(j, a);
     const char *flag = j->m->dont_deliver ? "*>" : queue_note(j, a)->additional ? "->" : "=>";
-    log_msg(LOG_MAIN, j->m, "%s %.*s", flag, STR_ARG(line));
+    if (!keeps_silent(a, stage)) {
+        log_msg(LOG_MAIN, j->m, "%s %.*s", flag, STR_ARG(line));
+    }
     if (a->parent && t) {
         spool_msglog(j->m, "%.*s <%.*s>: %.*s transport succeeded", STR_ARG(a->address),
                      STR_ARG(a->parent->address), STR_ARG(t->name));
@@ -137,7 +143,9 @@ static void log_success(struct job *j, struct address *a)
 static void log_failure(struct job *j, struct address *a, enum stage stage)
 {
     struct str line = log_failed(j, a);
-    log_msg(LOG_MAIN, j->m, "** %.*s", STR_ARG(line));
+    if (!keeps_silent(a, stage)) {
+        log_msg(LOG_MAIN, j->m, "** %.*s", STR_ARG(line));
+    }
     if (stage == STAGE_ROUTING) {
         spool_msglog(j->m, "routing failed for %.*s", STR_ARG(line));
     } else {
@@ -153,7 +161,7 @@ static void log_deferral(struct job *j, struct address *a, enum stage stage)
     if (!waiting || j->m->deliver_firsttime) {
         spool_msglog(j->m, "%.*s", STR_ARG(line));
     }
-    if (!waiting || log_wants(LS_retry_defer)) {
+    if ((!waiting || log_wants(LS_retry_defer)) && !keeps_silent(a, stage)) {
         log_msg(panic ? LOG_MAIN | LOG_PANIC : LOG_MAIN, j->m, "== %.*s", STR_ARG(line));
     }
 }
@@ -178,7 +186,7 @@ void queue_finish(struct job *j, struct address *a, enum stage stage)
     case ADDR_OK:
     case ADDR_DISCARD:
         queue_journal(j, a);
-        log_success(j, a);
+        log_success(j, a, stage);
         queue_tell_complete(j);
         queue_put(&j->succeeded, a);
         break;

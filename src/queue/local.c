@@ -116,22 +116,50 @@ static bool find_identity(struct job *j, struct delivery *d)
     return user_allowed(j, d, explicit_user) && within_reach(j, d);
 }
 
-/* One of home and current directory: the transport's option or what the router left. */
+/* One of home and current directory, expanded; false after deferring the addresses. */
 static bool directory(struct job *j, struct delivery *d, const struct etext *option,
-                      struct str inherited, const char *what, struct str *out)
+                      const char *what, struct str *out)
 {
-    if (str_unset(option->text)) {
-        *out = inherited;
-        return true;
+    struct str s, name = d->transport->name;
+    if (!expand_option(&j->x, option, &s)) {
+        queue_cannot_call(j, d->addrs, ERRNO_EXPANDFAIL,
+                          str_fmt(j->pool,
+                                  "%s directory \"%.*s\" failed to expand for %.*s transport: %.*s",
+                                  what, STR_ARG(option->text), STR_ARG(name), STR_ARG(j->x.error)));
+        return false;
     }
-    if (expand_option(&j->x, option, out)) {
-        return true;
+    if (!str_starts(s, "/")) {
+        queue_cannot_call(j, d->addrs, ERRNO_NOTABSOLUTE,
+                          str_fmt(j->pool,
+                                  "%s directory path \"%.*s\" is not absolute for %.*s transport",
+                                  what, STR_ARG(s), STR_ARG(name)));
+        return false;
     }
-    queue_cannot_call(
-        j, d->addrs, ERRNO_EXPANDFAIL,
-        str_fmt(j->pool, "%s directory \"%.*s\" failed to expand for %.*s transport: %.*s", what,
-                STR_ARG(option->text), STR_ARG(d->transport->name), STR_ARG(j->x.error)));
-    return false;
+    *out = s;
+    return true;
+}
+
+/* Where the delivery is at home and where it works: by the transport, else by the router. */
+static bool find_directories(struct job *j, struct delivery *d)
+{
+    const struct transport *t = d->transport;
+    const struct address *a = d->addrs;
+    const struct etext *home =
+        str_unset(t->home_directory.text) ? a->home_option : &t->home_directory;
+    const struct etext *cwd =
+        str_unset(t->current_directory.text) ? a->cwd_option : &t->current_directory;
+    d->home = a->home;
+    if (home && !directory(j, d, home, "home", &d->home)) {
+        return false;
+    }
+    d->cwd = str_empty(d->home) ? STR("/") : d->home;
+    return !cwd || directory(j, d, cwd, "current", &d->cwd);
+}
+
+/* The same text, or none. */
+static bool same_option(const struct etext *a, const struct etext *b)
+{
+    return a == b || (a && b && str_eq(a->text, b->text));
 }
 
 static struct address *copy_list(struct job *j, const struct address *list)
@@ -166,8 +194,8 @@ static void shadow(struct job *j, const struct delivery *d)
     for (struct address *a = s.addrs; a; a = a->next) {
         a->transport = other;
     }
-    if (find_identity(j, &s)) {
-        j->x.dlv = &s;
+    j->x.dlv = &s;
+    if (find_identity(j, &s) && find_directories(j, &s)) {
         hand_local(&j->x, &s);
     }
     const struct address *result = s.addrs;
@@ -187,9 +215,7 @@ static void call(struct job *j, struct delivery *d)
     struct timespec start = time_now();
     j->x.addr = a;
     j->x.dlv = d;
-    if (find_identity(j, d) &&
-        directory(j, d, &d->transport->home_directory, a->home, "home", &d->home) &&
-        directory(j, d, &d->transport->current_directory, a->cwd, "current", &d->cwd)) {
+    if (find_identity(j, d) && find_directories(j, d)) {
         hand_local(&j->x, d);
     }
     struct timespec end = time_now();
@@ -285,7 +311,8 @@ static bool may_share(struct job *j, struct address *a, struct address *b, bool 
         (a->gid_set && a->gid != b->gid) || a->initgroups != b->initgroups ||
         (a->kind != AK_NORMAL && !str_eq(a->address, b->address)) ||
         (same_domain && !str_eq(a->domain, b->domain)) || !str_eq(a->home, b->home) ||
-        !str_eq(a->cwd, b->cwd) || !str_eq(a->errors_to, b->errors_to) ||
+        !same_option(a->home_option, b->home_option) ||
+        !same_option(a->cwd_option, b->cwd_option) || !str_eq(a->errors_to, b->errors_to) ||
         a->errors_to_empty != b->errors_to_empty || !same_headers(a, b)) {
         return false;
     }

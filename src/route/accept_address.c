@@ -175,26 +175,14 @@ bool route_find_group(struct ectx *x, const struct idopt *o, uint32_t *gid)
     return true;
 }
 
-bool route_own_directories(struct ectx *x, const struct router *r, struct address *a)
+void route_own_directories(const struct router *r, struct address *a)
 {
-    struct str home = a->home;
-    if (!str_unset(r->transport_home_directory.text) &&
-        !expand_option(x, &r->transport_home_directory, &home)) {
-        a->message =
-            route_expand_error(x, "transport_home_directory", &r->transport_home_directory);
-        return false;
+    if (a->local_user_known) {
+        a->home = a->local_user_home;
     }
-    if (str_unset(r->transport_home_directory.text) && a->local_user_known) {
-        home = a->local_user_home;
-    }
-    a->cwd = STR_NONE;
-    if (!str_unset(r->current_directory.text) &&
-        !expand_option(x, &r->current_directory, &a->cwd)) {
-        a->message = route_expand_error(x, "transport_current_directory", &r->current_directory);
-        return false;
-    }
-    a->home = home;
-    return true;
+    a->home_option =
+        str_unset(r->transport_home_directory.text) ? NULL : &r->transport_home_directory;
+    a->cwd_option = str_unset(r->current_directory.text) ? NULL : &r->current_directory;
 }
 
 /* The user or group of a router could not be found: logged, and the address waits. */
@@ -306,6 +294,9 @@ enum route_result route_accept(struct route_job *job, const struct router *r, st
     }
     if (!route_own_identity(job, r, a)) {
         return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
+    }
+    if (!route_verifying(job)) {
+        route_own_directories(r, a);
     }
     a->transport = transport;
     a->dsn_lasthop = r->dsn_lasthop;

@@ -202,26 +202,25 @@ static enum route_result run_driver(struct route_job *job, const struct router *
     return r->driver->route(job, r, a);
 }
 
-/* The verdict when no router is left: what the last one says, a message set on the way, or ours. */
+/* The verdict when no router is left: a message set on the way, what the last one says, or ours. */
 static enum route_result out_of_routers(struct route_job *job, const struct router *last,
                                         struct address *a)
 {
     struct ectx *x = job->x;
-    struct str text;
-    if (last && !str_unset(last->cannot_route_message.text)) {
-        if (expand_option(x, &last->cannot_route_message, &text)) {
-            a->message = text;
-        } else if (!x->forced_fail) {
-            log_msg(LOG_MAIN | LOG_PANIC, x->msg,
-                    "failed to expand cannot_route_message in %.*s router: %.*s",
-                    STR_ARG(last->name), STR_ARG(x->error));
-        }
-    }
+    struct str text = STR("Unrouteable address");
     if (str_unset(a->message)) {
-        a->message = STR("Unrouteable address");
+        if (last && !str_unset(last->cannot_route_message.text) &&
+            !expand_option(x, &last->cannot_route_message, &text)) {
+            text = STR("Unrouteable address");
+            if (!x->forced_fail) {
+                log_msg(LOG_MAIN | LOG_PANIC, x->msg,
+                        "failed to expand cannot_route_message in %.*s router: %.*s",
+                        STR_ARG(last->name), STR_ARG(x->error));
+            }
+        }
+        a->message = a->user_message = text;
     }
-    a->router = NULL; /* no router is to blame */
-    a->router = NULL; /* no log line names one */
+    a->router = NULL; /* no router is to blame, and no log line names one */
     return ROUTE_FAIL;
 }
 
@@ -383,6 +382,17 @@ static bool percent_hack(struct route_job *job, struct address *a)
     return true;
 }
 
+/* fail_verify: whatever the router makes of the address, short of failure, is one. */
+static bool must_not_verify(const struct route_job *job, const struct router *r,
+                            enum route_result result)
+{
+    if (result != ROUTE_OK && result != ROUTE_REROUTED && result != ROUTE_DISCARD) {
+        return false;
+    }
+    return route_verifying(job) &&
+           (job->why == ROUTE_VERIFY_SENDER ? r->fail_verify_sender : r->fail_verify_recipient);
+}
+
 enum route_result route_address(struct route_job *job, struct address *a)
 {
     struct ectx *x = job->x;
@@ -415,10 +425,9 @@ enum route_result route_address(struct route_job *job, struct address *a)
     }
     if (result == ROUTE_DECLINE || result == ROUTE_PASS) {
         result = out_of_routers(job, last, a);
-    } else if (result == ROUTE_OK && route_verifying(job) &&
-               (job->why == ROUTE_VERIFY_SENDER ? last->fail_verify_sender
-                                                : last->fail_verify_recipient)) {
+    } else if (must_not_verify(job, last, result)) {
         a->message = STR_CAT(x->pool, last->name, STR(" router forced verify failure"));
+        job->generated = NULL;
         result = ROUTE_FAIL;
     }
     x->router = NULL;

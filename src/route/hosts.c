@@ -58,6 +58,7 @@ enum route_result route_self(struct route_job *job, const struct router *r, stru
     case SELF_SEND: return ROUTE_OK;
     case SELF_PASS:
         a->message = text;
+        a->keep_message = true;
         a->hosts = NULL; /* they are the next router's to find */
         return ROUTE_PASS;
     case SELF_FAIL: return route_fail(a, text);

@@ -27,8 +27,11 @@ bool route_own_settings(struct route_job *job, const struct router *r, struct ad
 /* uid and gid from the router; false with a->message. */
 bool route_own_identity(struct route_job *job, const struct router *r, struct address *a);
 
-/* Home and current directories for a local delivery, no longer the router's own $home. */
-bool route_own_directories(struct ectx *x, const struct router *r, struct address *a);
+/*
+ * Home and current directories for a local delivery, no longer the router's own $home. The router's
+ * options are expanded when the delivery is made.
+ */
+void route_own_directories(const struct router *r, struct address *a);
 
 /*
  * Accepts: all of the settings above and the transport, `transport` or the router's own, then the

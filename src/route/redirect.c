@@ -344,11 +344,14 @@ static bool settle_children(struct run *u)
         for (size_t i = 0; i < a->remove_headers.n; i++) {
             strvec_push(&c->remove_headers, a->remove_headers.v[i]);
         }
-        if (c->kind != AK_NORMAL &&
-            (!route_own_identity(u->job, u->r, c) || !route_own_directories(u->job->x, u->r, c))) {
+        if (c->kind == AK_NORMAL) {
+            continue;
+        }
+        if (!route_own_identity(u->job, u->r, c)) {
             a->message = c->message;
             return false;
         }
+        route_own_directories(u->r, c);
     }
     return true;
 }

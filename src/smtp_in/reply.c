@@ -270,7 +270,7 @@ static void tell_bad_sender(struct conv *c, bool permanent, struct str code,
             "%.*s sender verify %s for <%.*s>%s%.*s", STR_ARG(who),
             a->outcome == ADDR_DEFER ? "defer" : "fail", STR_ARG(a->address),
             str_unset(a->message) ? "" : ": ", STR_ARG(a->message));
-    struct str why = str_unset(a->user_message) ? a->message : a->user_message;
+    struct str why = a->user_message;
     if (!permanent || str_unset(why)) {
         return;
     }

@@ -74,7 +74,7 @@ enum conv_end cmd_vrfy(struct conv *c, const struct smtp_line *l)
         break;
     case VERIFY_FAIL: {
         struct str who = conv_who(c, true);
-        struct str why = str_unset(a->user_message) ? a->message : a->user_message;
+        struct str why = str_unset(a->user_message) ? STR("is not deliverable") : a->user_message;
         reply(c, "550 <%.*s> %.*s", STR_ARG(address), STR_ARG(why));
         log_write(LOG_MAIN, "VRFY failed for %.*s %.*s", STR_ARG(l->arg), STR_ARG(who));
         break;

@@ -6,12 +6,36 @@
 #include "transport/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 /* True for commands, whose child takes on the identity itself. */
 static bool takes_identity_itself(const struct plan *p)
 {
     return p->f.kind == PLAN_PIPE;
+}
+
+/* A process that works for many stays where it is; whether it could go there is what matters. */
+static bool can_enter(const struct plan *p, struct plan_result *r)
+{
+    struct str dir = p->text[PT_CWD];
+    if (str_empty(dir)) {
+        return true;
+    }
+    int fd = -1, e = ENOENT; /* no directory is below where the process happens to be */
+    if (str_starts(dir, "/")) {
+        fd = open(str_cstr(r->pool, dir), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        e = errno;
+    }
+    if (fd >= 0) {
+        e = faccessat(fd, ".", X_OK, AT_EACCESS) < 0 ? errno : 0;
+        close(fd);
+    }
+    if (fd >= 0 && e == 0) {
+        return true;
+    }
+    result_set(r, ADDR_DEFER, e, "failed to chdir to %.*s", STR_ARG(dir));
+    return false;
 }
 
 /* Runs a plan in this process, as root or as the user already. */
@@ -23,18 +47,20 @@ static void run_here(const struct config *conf, struct pool *pool, const struct 
     if (!str_unset(p->text[PT_LOGIN])) {
         who.initgroups = str_cstr(pool, p->text[PT_LOGIN]);
     }
-    if (takes_identity_itself(p)) {
-        plan_run(pool, p, r);
-        return;
-    }
+    *r = (struct plan_result){.pool = pool};
     if (!identity_take(&who)) {
-        *r = (struct plan_result){.pool = pool};
         result_set(r, ADDR_DEFER, ERRNO_UIDFAIL, "unable to set gid=%u or uid=%u (euid=%u)",
                    p->f.gid, p->f.uid, (unsigned)geteuid());
         return;
     }
-    plan_run(pool, p, r);
+    bool ready = can_enter(p, r);
+    if (ready && !takes_identity_itself(p)) {
+        plan_run(pool, p, r);
+    }
     identity_restore();
+    if (ready && takes_identity_itself(p)) {
+        plan_run(pool, p, r);
+    }
 }
 
 static void serve(const struct config *conf, struct pool *pool, const struct hand_message *request,
@@ -83,12 +109,29 @@ void plan_execute(struct ectx *x, struct delivery *d, struct plan *p, struct pla
     (void)d;
 }
 
+/* Of transports without a plan of their own: the directory is looked at in advance. */
+static bool enters_directory(struct ectx *x, struct delivery *d)
+{
+    const struct transport_driver *driver = d->transport->driver;
+    struct plan p = {.f.kind = PLAN_ENTER, .fd = -1};
+    struct plan_result r;
+    if (str_is(d->cwd, "/") || (driver != &autoreply_transport && driver != &lmtp_transport)) {
+        return true;
+    }
+    plan_identity(d, &p);
+    plan_execute(x, d, &p, &r);
+    plan_apply(d, &r);
+    return r.f.outcome == ADDR_OK;
+}
+
 void hand_local(struct ectx *x, struct delivery *d)
 {
     struct host *saved = d->host;
     transport_note(x, d);
     d->host = d->addrs->hosts; /* $host, from routers that name hosts for local transports */
-    d->transport->driver->deliver(x, d);
+    if (enters_directory(x, d)) {
+        d->transport->driver->deliver(x, d);
+    }
     d->host = saved;
 }
 

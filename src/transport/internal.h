@@ -44,8 +44,9 @@ enum plan_kind {
     PLAN_DIRECTORY, /* one file for each message */
     PLAN_MAILSTORE,
     PLAN_PIPE,
-    PLAN_ONCE, /* autoreply: was this recipient written to, or note that it was */
-    PLAN_LOG,  /* autoreply: a line for its log file */
+    PLAN_ONCE,  /* autoreply: was this recipient written to, or note that it was */
+    PLAN_LOG,   /* autoreply: a line for its log file */
+    PLAN_ENTER, /* nothing: can the directory be worked in? */
 };
 
 /* Numbers and switches of a plan; copied as they are between processes of the same program. */
@@ -126,6 +127,9 @@ struct str plan_encode(struct pool *pool, const struct plan *p);
 bool plan_decode(struct pool *pool, struct str bytes, struct plan *p);
 struct str result_encode(struct pool *pool, const struct plan_result *r);
 bool result_decode(struct str bytes, struct plan_result *r);
+
+/* Who carries the plan out, with which groups, and where. */
+void plan_identity(const struct delivery *d, struct plan *p);
 
 /*
  * Fills in what all plans have: identity, headers (behind `prefix`), body, `suffix`. False: the

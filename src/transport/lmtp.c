@@ -113,7 +113,7 @@ static bool open_command(struct ectx *x, struct delivery *d, const struct lmtp_o
                          int *pid)
 {
     struct hand_command c = {.uid = d->uid, .gid = d->gid};
-    c.cwd = !str_empty(d->cwd) ? d->cwd : !str_empty(d->home) ? d->home : STR("/");
+    c.cwd = d->cwd;
     if (!(c.argv = make_command(x, d, o))) {
         return false;
     }

@@ -493,7 +493,7 @@ static bool prefix_and_suffix(struct ectx *x, struct delivery *d, const struct o
     return true;
 }
 
-static void plan_facts(const struct delivery *d, const struct opts *o, struct plan *p)
+static void plan_facts(const struct opts *o, struct plan *p)
 {
     p->f.kind = PLAN_PIPE;
     p->f.timeout = o->timeout;
@@ -501,7 +501,6 @@ static void plan_facts(const struct delivery *d, const struct opts *o, struct pl
     p->f.max_output = o->max_output;
     p->f.crlf = o->use_crlf;
     p->f.permit_coredump = o->permit_coredump;
-    p->text[PT_CWD] = !str_empty(d->cwd) ? d->cwd : !str_empty(d->home) ? d->home : STR("/");
     if (!str_empty(o->check_string) && !str_unset(o->escape_string)) {
         p->text[PT_CHECK] = o->check_string;
         p->text[PT_ESCAPE] = o->escape_string;
@@ -514,7 +513,7 @@ static void deliver(struct ectx *x, struct delivery *d)
     struct plan p = {.fd = -1, .argv = {.pool = x->pool}, .env = {.pool = x->pool}};
     struct plan_result r;
     struct str prefix, suffix, path, command;
-    plan_facts(d, o, &p);
+    plan_facts(o, &p);
     if (!expand_option(x, &o->path, &path)) {
         end(d, ADDR_DEFER, 0,
             str_fmt(x->pool, "failed to expand string \"%.*s\" for %.*s: %.*s",

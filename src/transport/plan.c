@@ -182,9 +182,11 @@ static bool plan_body(struct ectx *x, struct delivery *d, struct plan *p)
     return true;
 }
 
-/* The login whose groups the delivery gets, if it asks for them. */
-static void plan_groups(const struct delivery *d, struct plan *p)
+void plan_identity(const struct delivery *d, struct plan *p)
 {
+    p->f.uid = d->uid;
+    p->f.gid = d->gid;
+    p->text[PT_CWD] = d->cwd;
     const struct transport *t = d->transport;
     bool wanted = t->user.set ? t->initgroups : t->initgroups || d->addrs->initgroups;
     const struct passwd *pw = wanted ? getpwuid(d->uid) : NULL;
@@ -196,9 +198,7 @@ bool plan_begin(struct ectx *x, struct delivery *d, struct plan *p, struct str p
 {
     struct str headers = STR("");
     struct buf lead;
-    p->f.uid = d->uid;
-    p->f.gid = d->gid;
-    plan_groups(d, p);
+    plan_identity(d, p);
     bool headers_here = !d->transport->body_only && d->transport->filter.n == 0;
     if (headers_here && !transport_headers(x, d, transport_flags(d->transport), &headers)) {
         transport_end_all(d, ADDR_DEFER, ERRNO_CHHEADER_FAIL,
@@ -317,5 +317,6 @@ void plan_run(struct pool *pool, const struct plan *p, struct plan_result *r)
     case PLAN_PIPE: pipe_run(p, r); break;
     case PLAN_ONCE: once_run(p, r); break;
     case PLAN_LOG: append_line_run(p, r); break;
+    case PLAN_ENTER: r->f.outcome = ADDR_OK; break;
     }
 }

@@ -377,7 +377,12 @@ static enum acl_result as_result(struct acl_job *j, enum acl_test rc)
     switch (rc) {
     case TEST_OK: return ACL_ACCEPT;
     case TEST_FAIL: return ACL_DENY;
-    case TEST_DROP: return ACL_DROP;
+    case TEST_DROP:
+        if (j->where == ACL_MAILAUTH) {
+            log_write(LOG_MAIN | LOG_PANIC, "\"drop\" verb not allowed in MAILAUTH ACL");
+            return ACL_ERROR;
+        }
+        return ACL_DROP;
     case TEST_DEFER: return ACL_DEFER;
     case TEST_DISCARD:
         if (!(j->where & (ACL_MESSAGE & ~(unsigned)(ACL_PREDATA | ACL_NOTSMTP_START)))) {

@@ -9,7 +9,7 @@
 #include <ctype.h>
 #include <errno.h>
 
-enum { IDENT_PORT = 113, IDENT_MAX = 1024, LOGIN_MAX = 64 };
+enum { IDENT_PORT = 113, IDENT_MAX = 1024, LOGIN_MAX = 127 };
 
 /* "[addr]:port I=[addr]:port" of a client about whom nothing else is known yet. */
 static struct str bare_host(struct conv *c)
@@ -92,7 +92,16 @@ static void log_connection(struct conv *c)
 
 /* ---- ident ---- */
 
-/* The login in "port , port : USERID : system : login". */
+/* True if the field is "port , port" with these ports, blanks anywhere. */
+static bool ports_match(struct str field, int theirs, int ours)
+{
+    struct str first;
+    int64_t a, b;
+    return str_next(&field, ',', &first) && str_to_i64(str_trim(first), &a) &&
+           str_to_i64(str_trim(field), &b) && a == theirs && b == ours;
+}
+
+/* The login in "port , port : USERID : system : login"; the ports must be those that were asked for. */
 static struct str parse_ident(struct conv *c, struct str line)
 {
     struct str field, rest = line;
@@ -103,11 +112,12 @@ static struct str parse_ident(struct conv *c, struct str line)
         }
         field = str_trim(str_sub(rest, 0, (size_t)colon));
         rest = str_from(rest, (size_t)colon + 1);
-        if (i == 1 && !str_isi(field, "USERID")) {
+        if ((i == 0 && !ports_match(field, c->sess->host_port, c->sess->interface_port)) ||
+            (i == 1 && !str_is(field, "USERID"))) {
             return STR_NONE;
         }
     }
-    rest = str_trim(rest);
+    rest = str_ltrim(rest);
     struct str login = str_printable(c->sess->pool, str_sub(rest, 0, LOGIN_MAX), true);
     return str_empty(login) ? STR_NONE : str_taint(login);
 }
@@ -117,6 +127,9 @@ static bool read_ident(struct stream *s, struct buf *b)
     for (;;) {
         int ch = stream_getc(s);
         if (ch < 0 || ch == '\n') {
+            if (b->len && b->p[b->len - 1] == '\r') {
+                buf_cut(b, b->len - 1);
+            }
             return ch == '\n';
         }
         if (!buf_addc(b, (char)ch)) {

@@ -49,6 +49,33 @@ static void set_ret(struct params *p, struct str value)
     }
 }
 
+static bool is_mail_param(struct str name)
+{
+    return str_isi(name, "SIZE") || str_isi(name, "BODY") || str_isi(name, "AUTH") ||
+           str_isi(name, "RET") || str_isi(name, "ENVID") || str_isi(name, "PRDR");
+}
+
+/* One parameter of MAIL. Those of an extension are overlooked where it was not offered. */
+static void set_mail_param(struct conv *c, struct params *p, struct str name, struct str value)
+{
+    if (str_isi(name, "PRDR")) {
+        p->prdr = c->set->prdr_enable;
+    } else if (str_empty(value)) {
+        return;
+    } else if (str_isi(name, "SIZE")) {
+        set_size(p, value);
+    } else if (str_isi(name, "BODY") && c->advertised_8bit) {
+        set_body(p, value);
+    } else if (str_isi(name, "AUTH")) {
+        p->auth = value;
+    } else if (str_isi(name, "RET") && c->advertised_dsn) {
+        set_ret(p, value);
+    } else if (str_isi(name, "ENVID") && c->advertised_dsn) {
+        p->error = str_unset(p->envid) ? NULL : "ENVID can be specified once only";
+        p->envid = value;
+    }
+}
+
 static struct params mail_params(struct conv *c, struct str rest)
 {
     struct params p = {.size = -1};
@@ -56,21 +83,8 @@ static struct params mail_params(struct conv *c, struct str rest)
     for (p.left = rest; !p.error && !p.unknown && smtp_last_param(&rest, &name, &value);) {
         struct str whole = p.left;
         p.left = rest;
-        if (str_isi(name, "SIZE") && !str_empty(value)) {
-            set_size(&p, value);
-        } else if (str_isi(name, "BODY") && !str_empty(value)) {
-            if (c->advertised_8bit) {
-                set_body(&p, value);
-            }
-        } else if (str_isi(name, "AUTH") && !str_empty(value)) {
-            p.auth = value;
-        } else if (str_isi(name, "RET") && c->advertised_dsn) {
-            set_ret(&p, value);
-        } else if (str_isi(name, "ENVID") && c->advertised_dsn) {
-            p.error = str_unset(p.envid) ? NULL : "ENVID can be specified once only";
-            p.envid = value;
-        } else if (str_isi(name, "PRDR") && c->set->prdr_enable) {
-            p.prdr = true;
+        if (is_mail_param(name)) {
+            set_mail_param(c, &p, name, str_unset(value) ? name : value);
         } else {
             p.unknown = true;
             p.left = whole;

@@ -401,7 +401,7 @@ static int receive_plain(struct plain *p)
     struct str error, max;
     int64_t limit = 0;
     if (!spool_check_space(p->conf, 0, &error)) {
-        say(p->sub, STR("exim: Space shortage, please try later\n"));
+        say(p->sub, STR("exim: insufficient disk space\n"));
         return 1;
     }
     if (expand_option(&p->x, &p->set->message_size_limit, &max) && !str_empty(max)) {

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/pool.h"
+#include "base/punycode.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "base/vec.h"

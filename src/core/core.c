@@ -207,3 +207,21 @@ const struct module core_module = {
     .options = options,
     .finish = finish,
 };
+
+struct str log_directory(const struct config *conf, struct pool *pool)
+{
+    const struct core_settings *s = core_settings(conf);
+    struct str rest = str_unset(conf->log_path) ? s->log_file_path.text : conf->log_path, item;
+    struct str usual = STR_CAT(pool, s->spool_directory, STR("/log"));
+    if (str_empty(str_trim(rest))) {
+        return usual;
+    }
+    while (str_next(&rest, ':', &item)) {
+        item = str_trim(item);
+        ptrdiff_t slash = str_rchr(item, '/');
+        if (!str_is(item, "syslog")) {
+            return slash > 0 ? str_sub(item, 0, (size_t)slash) : usual;
+        }
+    }
+    return STR_NONE;
+}

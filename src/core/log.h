@@ -139,6 +139,9 @@ enum log_stderr {
 /* Says where lines go from now on. */
 void log_to_stderr(enum log_stderr how);
 
+/* The directory of the log files; unset if logs go to syslog alone. */
+struct str log_directory(const struct config *conf, struct pool *pool);
+
 /* Closes the files, so that the next line opens them again (rotation, SIGHUP, fork). */
 void log_close(void);
 

@@ -580,10 +580,25 @@ PUBLIC_OPERATOR(domain_from_alabel)
 
 PUBLIC_OPERATOR(localpart_to_alabel)
 {
-    return converted(x, idn2_to_ascii_8z, s, IDN2_NFC_INPUT | IDN2_NO_TR46, out);
+    struct str made;
+    if (!punycode_encode(x->pool, s, &made)) {
+        return eval_fail(x, "error converting utf8 (%.*s) to alabel: l_u2a: bad UTF-8 input",
+                         STR_ARG(str_printable(x->pool, s, true)));
+    }
+    bool ascii = s.len == 0 || (made.len == s.len + 1u && made.p[s.len] == '-');
+    *out = ascii ? s : STR_CAT(x->pool, STR("xn--"), made);
+    return true;
 }
 
 PUBLIC_OPERATOR(localpart_from_alabel)
 {
-    return converted(x, idn2_to_unicode_8z8z, s, 0, out);
+    const char *error = "bad alabel prefix";
+    if (str_starts(s, "xn--")) {
+        error = "Invalid input";
+        if (punycode_decode(x->pool, str_from(s, 4), out)) {
+            return true;
+        }
+    }
+    return eval_fail(x, "error converting alabel (%.*s) to utf8: %s",
+                     STR_ARG(str_printable(x->pool, s, true)), error);
 }

@@ -96,7 +96,9 @@ static struct str get_space(struct ectx *x, struct str name)
 {
     struct statvfs fs;
     bool inodes = str_ends(name, STR("_inodes"));
-    if (statvfs(str_cstr(x->pool, core_settings(x->conf)->spool_directory), &fs) < 0) {
+    struct str dir = str_starts(name, "log") ? log_directory(x->conf, x->pool)
+                                             : core_settings(x->conf)->spool_directory;
+    if (str_unset(dir) || statvfs(str_cstr(x->pool, dir), &fs) < 0) {
         return STR("-1");
     }
     return variable_number(x, inodes ? (int64_t)fs.f_favail
@@ -378,6 +380,7 @@ static struct str get_absent(struct ectx *x, struct str name)
                 {"dkim_key_nosubdomains", "0"},
                 {"dkim_key_srvtype", "*"},
                 {"dkim_key_testing", "0"},
+                {"event_defer_errno", "0"},
                 {"mime_anomaly_level", "0"},
                 {"mime_content_size", "0"},
                 {"mime_is_coverletter", "0"},
@@ -385,6 +388,7 @@ static struct str get_absent(struct ectx *x, struct str name)
                 {"mime_is_rfc822", "0"},
                 {"mime_part_count", "-1"},
                 {"sender_helo_dnssec", "no"},
+                {"spf_guess", "v=spf1 a/24 mx/24 ptr ?all"},
                 {"spf_result_guessed", "no"}};
     (void)x;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -81,6 +81,9 @@ enum verify_result verify_do(struct ectx *x, struct str address, const struct ve
         clean = rewrite_address(x, x->conf->rewrite_rules, clean,
                                 how->is_sender ? RW_ENVFROM : RW_ENVTO);
     }
+    if (how->is_sender && str_eq(address, x->msg->sender)) {
+        x->msg->sender = str_dup(x->msg->pool, clean); /* from now on it is the one that was rewritten */
+    }
     struct address *outer = x->addr;
     bool verifying = x->verifying, verifying_sender = x->verifying_sender;
     x->verifying = true;

@@ -88,3 +88,18 @@ struct str session_fullhost(struct pool *pool, const struct session *s, bool wit
     }
     return helo ? STR_CAT(pool, STR("("), s->helo_name, STR(") "), addr) : addr;
 }
+
+struct str session_connection(struct pool *pool, const struct session *s)
+{
+    struct str who = str_empty(s->host_address)
+                         ? STR("")
+                         : session_fullhost(pool, s, log_wants(LS_incoming_port));
+    if (s->notsocket && !s->host_checking) {
+        who = s->ident;
+    } else if (log_wants(LS_incoming_interface) && !str_empty(s->interface_address) &&
+               !s->host_checking) {
+        who = STR_CAT(pool, who, STR(" I=["), s->interface_address, STR("]"),
+                      str_fmt(pool, ":%d", s->interface_port));
+    }
+    return STR_CAT(pool, STR("SMTP connection from "), who);
+}

@@ -354,6 +354,9 @@ bool session_helo_is_known(const struct session *s);
 /* The H= text of Exim's log lines: "name (helo) [addr]:port", by the selectors. Never unset. */
 struct str session_fullhost(struct pool *pool, const struct session *s, bool with_port);
 
+/* "SMTP connection from …" as log lines write it: the host, or for local callers who they are. */
+struct str session_connection(struct pool *pool, const struct session *s);
+
 /* ---- deliveries ---- */
 
 /*

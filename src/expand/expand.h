@@ -165,6 +165,9 @@ enum match match_text(struct ectx *x, enum list_kind kind, struct str list, stru
 /* Name of the sending host, looked up at most once per session (host_lookup_order). False: unknown. */
 bool session_host_name(struct ectx *x);
 
+/* Logs, by the selector host_lookup_failed, that a client's conversation asked for a host without address. */
+void host_not_found(struct ectx *x, struct str name);
+
 /* Encodes as RFC 2047 if it must be (phrases and texts). */
 struct str rfc2047_encode(struct pool *pool, struct str s, struct str charset);
 

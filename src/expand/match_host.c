@@ -36,6 +36,16 @@ bool session_host_name(struct ectx *x)
     return false;
 }
 
+void host_not_found(struct ectx *x, struct str name)
+{
+    const struct session *s = x->sess;
+    if (log_wants(LS_host_lookup_failed) && s && s->stream && x->msg && str_empty(x->msg->id)) {
+        struct str where = session_connection(x->pool, s);
+        log_write(LOG_MAIN, "no IP address found for host %.*s (during %.*s)", STR_ARG(name),
+                  STR_ARG(where));
+    }
+}
+
 static enum match by_net(struct match_state *st, const struct ip *net, unsigned bits)
 {
     struct ip ip;
@@ -107,7 +117,9 @@ static enum match by_name(struct match_state *st, const struct mitem *it)
     case HF_FOUND_LOCAL: break;
     case HF_AGAIN:
         return match_why(st, MATCH_DEFER, "DNS lookup of \"%.*s\" deferred", STR_ARG(name));
-    default: return match_why(st, MATCH_ERROR, "failed to find IP address for %.*s", STR_ARG(name));
+    default:
+        host_not_found(st->x, name);
+        return match_why(st, MATCH_ERROR, "failed to find IP address for %.*s", STR_ARG(name));
     }
     for (const struct host *each = &h; each; each = each->next) {
         if (ip_parse(each->address, &have) && ip_parse(st->host_address, &want) &&

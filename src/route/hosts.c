@@ -162,12 +162,14 @@ static enum host_find find_addresses(struct ectx *x, const struct host_search *s
         (route_domain_in(x, &s->router->dnssec_request_domains, h->name) ? FIND_DNSSEC : 0u) |
         (route_domain_in(x, &s->router->dnssec_require_domains, h->name) ? FIND_DNSSEC_REQUIRE
                                                                          : 0u);
-    if (s->method == FIND_BYNAME) {
-        return net_find_addresses(x->conf, x->pool, h, true, 0, &error);
-    }
-    enum host_find result = net_find_addresses(x->conf, x->pool, h, false, how, &error);
-    if (result == HF_FAILED && s->method == FIND_DEFAULT) {
+    bool by_name = s->method == FIND_BYNAME;
+    enum host_find result =
+        by_name ? HF_FAILED : net_find_addresses(x->conf, x->pool, h, false, how, &error);
+    if (by_name || (result == HF_FAILED && s->method == FIND_DEFAULT)) {
         result = net_find_addresses(x->conf, x->pool, h, true, 0, &error);
+        if (result == HF_FAILED) {
+            host_not_found(x, h->name);
+        }
     }
     return result;
 }

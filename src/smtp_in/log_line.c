@@ -49,22 +49,17 @@ static void add_auth(struct receiver *r, struct buf *b)
     }
 }
 
-/* The Message-ID without its brackets; one that we made has a selector of its own. */
+/* The Message-ID, if it has the form of an address; one that we made has a selector of its own. */
 static void add_message_id(struct receiver *r, struct buf *b)
 {
     if (!log_wants(r->message_id_created ? LS_msg_id_created : LS_msg_id)) {
         return;
     }
-    struct str id = str_trim(r->message_id);
-    ptrdiff_t open = str_chr(id, '<');
-    if (open >= 0) {
-        id = str_from(id, (size_t)open + 1);
-        ptrdiff_t close = str_chr(id, '>');
-        id = close >= 0 ? str_sub(id, 0, (size_t)close) : id;
-    }
-    if (!str_empty(id)) {
+    struct mailbox id;
+    struct str error;
+    if (mailbox_parse(r->msg->pool, str_trim(r->message_id), 0, &id, &error)) {
         buf_addz(b, r->message_id_created ? " id*=" : " id=");
-        buf_adds(b, str_printable(r->msg->pool, id, false));
+        buf_adds(b, str_printable(r->msg->pool, id.text, false));
     }
 }
 

@@ -265,11 +265,11 @@ static void tell_bad_sender(struct conv *c, bool permanent, struct str code,
     }
     note->told_bad_sender = true;
     struct str who = conv_who(c, true);
-    unsigned where = LOG_MAIN | LOG_REJECT;
-    log_msg(permanent ? log_if(LS_sender_verify_fail, where) : where, c->msg,
-            "%.*s sender verify %s for <%.*s>%s%.*s", STR_ARG(who),
-            a->outcome == ADDR_DEFER ? "defer" : "fail", STR_ARG(a->address),
-            str_unset(a->message) ? "" : ": ", STR_ARG(a->message));
+    if (!permanent || log_wants(LS_sender_verify_fail)) {
+        log_msg(LOG_MAIN | LOG_REJECT, c->msg, "%.*s sender verify %s for <%.*s>%s%.*s",
+                STR_ARG(who), a->outcome == ADDR_DEFER ? "defer" : "fail", STR_ARG(a->address),
+                str_unset(a->message) ? "" : ": ", STR_ARG(a->message));
+    }
     struct str why = a->user_message;
     if (!permanent || str_unset(why)) {
         return;

@@ -103,18 +103,7 @@ bool conv_logged(const struct conv *c)
 
 struct str conv_name(struct conv *c)
 {
-    struct session *s = c->sess;
-    struct str who = str_empty(s->host_address)
-                         ? STR("")
-                         : session_fullhost(c->msg_pool, s, log_wants(LS_incoming_port));
-    if (c->notcp && !s->host_checking) {
-        who = s->ident;
-    } else if (log_wants(LS_incoming_interface) && !str_empty(s->interface_address) &&
-               !s->host_checking) {
-        who = STR_CAT(c->msg_pool, who, STR(" I=["), s->interface_address, STR("]"),
-                      str_fmt(c->msg_pool, ":%d", s->interface_port));
-    }
-    return STR_CAT(c->msg_pool, STR("SMTP connection from "), who);
+    return session_connection(c->msg_pool, c->sess);
 }
 
 void conv_incomplete(struct conv *c, const char *what)

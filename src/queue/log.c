@@ -193,10 +193,11 @@ struct str log_delivered(struct job *j, const struct address *a)
     buf_init(&b, j->pool, LINE_MAX_LEN);
     if (a->outcome == ADDR_DISCARD) {
         buf_addf(&b, ":blackhole: <%.*s>", STR_ARG(top_of(a)->address));
-    } else {
-        buf_addz(&b, a->kind == AK_REPLY ? ">" : "");
-        buf_adds(&b, log_address(j->pool, a, log_wants(LS_all_parents), true));
+        add_router_transport(&b, a);
+        return buf_str(&b);
     }
+    buf_addz(&b, a->kind == AK_REPLY ? ">" : "");
+    buf_adds(&b, log_address(j->pool, a, log_wants(LS_all_parents), true));
     add_sender(j, &b);
     add_return_path(&b, a);
     add_router_transport(&b, a);

@@ -43,7 +43,8 @@ static enum acl_test test_domains(struct acl_job *j, const struct acl_line *l, s
     (void)arg;
     struct address *a = j->x->addr;
     struct str data = STR_NONE;
-    enum match m = match_domain(j->x, &l->arg, a ? a->domain : STR(""), &data);
+    enum match m = a ? match_of_address(j->x, &l->arg, LIST_DOMAINS, a, a->domain, true, &data)
+                     : match_domain(j->x, &l->arg, STR(""), &data);
     if (a) {
         a->domain_data = keep_match(j, m, data);
     }
@@ -55,7 +56,9 @@ static enum acl_test test_local_parts(struct acl_job *j, const struct acl_line *
     (void)arg;
     struct address *a = j->x->addr;
     struct str data = STR_NONE;
-    enum match m = match_local_part(j->x, &l->arg, a ? a->cc_local_part : STR(""), true, &data);
+    enum match m =
+        a ? match_of_address(j->x, &l->arg, LIST_LOCALPARTS, a, a->cc_local_part, true, &data)
+          : match_local_part(j->x, &l->arg, STR(""), true, &data);
     if (a) {
         a->local_part_data = keep_match(j, m, data);
     }
@@ -77,7 +80,7 @@ static enum acl_test test_senders(struct acl_job *j, const struct acl_line *l, s
     (void)arg;
     struct str data = STR_NONE;
     struct str sender = str_unset(j->x->msg->sender) ? STR("") : j->x->msg->sender;
-    enum match m = match_address(j->x, &l->arg, sender, true, &data);
+    enum match m = match_of_sender(j->x, &l->arg, LIST_ADDRESSES, sender, &data);
     j->note->sender_data = keep_match(j, m, data);
     return from_match(j, m);
 }
@@ -89,7 +92,7 @@ static enum acl_test test_sender_domains(struct acl_job *j, const struct acl_lin
     struct str sender = j->x->msg->sender;
     ptrdiff_t at = mailbox_at(sender);
     struct str domain = at < 0 ? STR("") : str_lower(j->x->pool, str_from(sender, (size_t)at + 1));
-    return from_match(j, match_domain(j->x, &l->arg, domain, NULL));
+    return from_match(j, match_of_sender(j->x, &l->arg, LIST_DOMAINS, domain, NULL));
 }
 
 static enum acl_test test_hosts(struct acl_job *j, const struct acl_line *l, struct str arg)
@@ -271,8 +274,9 @@ static enum acl_test do_delay(struct acl_job *j, const struct acl_line *l, struc
         return TEST_ERROR;
     }
     struct session *s = j->x->sess;
+    TRACE_IN(TR_acl | TR_bh, "delay modifier requests %lld-second delay", (long long)seconds);
     if (s->host_checking || j->x->testing) {
-        debug("delay skipped in -bh checking mode");
+        TRACE_IN(TR_acl | TR_bh, "delay skipped in -bh checking mode");
         return TEST_OK;
     }
     if (s->stream && !s->no_delay_flush) {

@@ -119,8 +119,18 @@ static void suppress_fixups(struct acl_job *j, struct str options)
 
 static void debug_control(struct acl_job *j, struct str options)
 {
-    (void)j;
-    debug_on(!str_is(options, "/stop") && !str_is(options, "/kill"));
+    struct str opt, error, selectors = STR("");
+    bool stop = false;
+    uint64_t mask = trace_default();
+    while (str_next(&options, '/', &opt)) {
+        stop |= str_is(opt, "stop") || str_is(opt, "kill");
+        selectors = str_starts(opt, "opts=") ? str_from(opt, 5) : selectors;
+    }
+    if (!trace_parse(j->x->pool, selectors, &mask, &error)) {
+        log_write(LOG_MAIN | LOG_PANIC, "%.*s", STR_ARG(error));
+        return;
+    }
+    trace_select(stop ? 0 : mask);
 }
 
 static void enforce_sync(struct acl_job *j, struct str options)

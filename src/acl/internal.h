@@ -34,6 +34,7 @@ struct acl_line {
 
 struct acl {
     struct str name;
+    bool is_inline; /* the text of an option or a condition */
     struct acl_statement *first, **last;
 };
 

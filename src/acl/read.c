@@ -266,14 +266,15 @@ struct acl *acl_compile(struct ectx *x, struct str name, struct str text, struct
     struct config conf = *x->conf;
     struct opt_reader r = {.pool = x->pool,
                            .option = "acl",
-                           .pos = {.file = str_cstr(x->pool, name), .line = 1, .col = 1},
+                           .pos = {.file = x->conf->file, .line = x->conf->lines, .col = 1},
                            .conf = &conf,
                            .compile = expand_compile_option,
                            .compile_list = expand_compile_list,
                            .error = capture_error,
                            .closure = &cap};
     struct acl *acl = POOL_NEW(x->pool, struct acl);
-    acl->name = name;
+    acl->is_inline = str_unset(name);
+    acl->name = acl->is_inline ? STR("(inline)") : name;
     acl->last = &acl->first;
     struct str line;
     while (str_next(&text, '\n', &line)) {
@@ -290,7 +291,6 @@ struct acl *acl_compile(struct ectx *x, struct str name, struct str text, struct
             *error = cap.error;
             return NULL;
         }
-        r.pos.line++;
     }
     return acl;
 }

@@ -96,6 +96,20 @@ static bool expand_arg_of(struct acl_job *j, const struct acl_line *l, struct st
     return false;
 }
 
+/* "check NAME = TEXT", and what the text became. */
+static void trace_line(const struct acl_line *l, struct str arg)
+{
+    const char *not = l->negated ? "!" : "";
+    bool set = !str_unset(l->var);
+    trace_write_in("check %s%s%s%.*s = %.*s", not, l->row->name, set ? " " : "", STR_ARG(l->var),
+                   STR_ARG(l->arg.text));
+    if (l->row->flags & AC_EXPAND && !str_eq(arg, l->arg.text)) {
+        int width =
+            (int)(strlen("check  ") + strlen(not ) + strlen(l->row->name) + set + l->var.len);
+        trace_write("%*s= %.*s", width, "", STR_ARG(arg));
+    }
+}
+
 /* One condition or modifier. */
 static enum acl_test run_line(struct acl_job *j, const struct acl_line *l)
 {
@@ -111,8 +125,9 @@ static enum acl_test run_line(struct acl_job *j, const struct acl_line *l)
     if (!expand_arg_of(j, l, &arg, &rc)) {
         return rc;
     }
-    debug("check %s%s = %.*s", l->negated ? "!" : "", row->name,
-          STR_ARG(row->flags & AC_EXPAND ? arg : l->arg.text));
+    if (trace_on(TR_acl | TR_bh)) {
+        trace_line(l, arg);
+    }
     j->callout_defer = false;
     rc = row->run(j, l, arg);
     if (l->negated) {
@@ -127,8 +142,10 @@ static struct outcome_of run_conditions(struct acl_job *j, const struct acl_stat
     const struct acl_line *message = NULL, *log_message = NULL;
     for (const struct acl_line *l = s->first; l && o.rc == TEST_OK; l = l->next) {
         if (l->row->flags & AC_MESSAGE) {
+            TRACE_IN(TR_acl | TR_bh, "  message: %.*s", STR_ARG(l->arg.text));
             message = l;
         } else if (l->row->flags & AC_LOG_MESSAGE) {
+            TRACE_IN(TR_acl | TR_bh, "l_message: %.*s", STR_ARG(l->arg.text));
             log_message = l;
         } else if (l->row->flags & AC_ENDPASS) {
             o.endpass = true;
@@ -185,6 +202,38 @@ static void warn_skipped(struct acl_job *j)
     }
 }
 
+/* How traces name the ACL in hand. */
+static struct str title(const struct acl_job *j, const struct acl *acl)
+{
+    return acl->is_inline ? STR("inline ACL")
+                          : STR_CAT(j->x->pool, STR("ACL \""), acl->name, STR("\""));
+}
+
+/* What the conditions came to, and what the verb made of it if that ends the list. */
+static void trace_conditions(const struct acl_job *j, const struct acl *acl,
+                             const struct acl_statement *s, enum acl_test rc)
+{
+    static const char *const results[] = {"succeeded", "failed",  "deferred",
+                                          "error",     "dropped", "discarded"};
+    struct str name = title(j, acl);
+    trace_write_in("%s: condition test %s in %.*s", acl_verb_name(s->verb), results[rc],
+                   STR_ARG(name));
+}
+
+static void trace_end(const struct acl_job *j, const struct acl *acl, const struct acl_statement *s,
+                      const struct outcome_of *o)
+{
+    static const char *const ends[] = {"ACCEPT", "DEFER", "DENY", "DISCARD", "DROP", "not OK", ""};
+    struct str name = title(j, acl);
+    bool passes = s->verb == VERB_ACCEPT || s->verb == VERB_DISCARD;
+    if (passes && o->rc != TEST_OK && o->rc != TEST_DISCARD) {
+        trace_write_in("%s: endpass encountered - denying access", acl_verb_name(s->verb));
+    } else {
+        trace_write_in("end of %.*s: %s", STR_ARG(name),
+                       o->rc == TEST_DISCARD ? "DISCARD" : ends[s->verb]);
+    }
+}
+
 /* What the verb makes of the result; false: go on with the next statement. */
 static bool apply_verb(struct acl_job *j, const struct acl_statement *s, const struct outcome_of *o,
                        enum acl_test *out)
@@ -234,10 +283,14 @@ static bool misused_in_quit(struct acl_job *j, const struct acl_statement *s, en
 static enum acl_test run_statements(struct acl_job *j, const struct acl *acl)
 {
     for (const struct acl_statement *s = acl->first; s; s = s->next) {
-        debug("processing \"%s\" (%s %d)", acl_verb_name(s->verb), s->pos.file, s->pos.line);
+        TRACE_IN(TR_acl | TR_bh, "processing \"%s\" (%s %d)", acl_verb_name(s->verb), s->pos.file,
+                 s->pos.line);
         j->user = j->log = j->search_error = STR_NONE;
         j->temp_details = false;
         struct outcome_of o = run_conditions(j, s);
+        if (trace_on(TR_acl | TR_bh)) {
+            trace_conditions(j, acl, s, o.rc);
+        }
         if (o.rc == TEST_ERROR) {
             return TEST_ERROR;
         }
@@ -253,10 +306,13 @@ static enum acl_test run_statements(struct acl_job *j, const struct acl *acl)
         }
         enum acl_test rc;
         if (apply_verb(j, s, &o, &rc)) {
+            if (trace_on(TR_acl | TR_bh)) {
+                trace_end(j, acl, s, &o);
+            }
             return misused_in_quit(j, s, rc) ? TEST_ERROR : rc;
         }
     }
-    debug("end of ACL \"%.*s\": implicit DENY", STR_ARG(acl->name));
+    TRACE_IN(TR_acl | TR_bh, "end of %.*s: implicit DENY", STR_ARG(title(j, acl)));
     return TEST_FAIL; /* with what the last statement's conditions said */
 }
 
@@ -265,10 +321,11 @@ static struct acl *find_acl(struct acl_job *j, struct str text)
 {
     struct pool *pool = j->x->pool;
     text = str_ltrim(text);
-    struct str error = STR_NONE, name = STR("(inline)");
+    struct str error = STR_NONE, name = STR_NONE;
     if (!str_any_in(text, " \t\n")) {
         struct acl *known = j->x->conf->acls ? map_get(j->x->conf->acls, text) : NULL;
         if (known) {
+            TRACE_IN(TR_acl | TR_bh, "using ACL \"%.*s\"", STR_ARG(known->name));
             return known;
         }
     }
@@ -282,6 +339,7 @@ static struct acl *find_acl(struct acl_job *j, struct str text)
             j->log = str_fmt(pool, "failed to open ACL file \"%.*s\": %m", STR_ARG(name));
             return NULL;
         }
+        TRACE_IN(TR_acl | TR_bh, "read ACL from file %.*s", STR_ARG(name));
     } else if (text.tainted) {
         j->log = str_fmt(pool, "attempt to use tainted ACL text \"%.*s\"", STR_ARG(text));
         return NULL;
@@ -293,22 +351,30 @@ static struct acl *find_acl(struct acl_job *j, struct str text)
     return acl;
 }
 
-static enum acl_test run_named(struct acl_job *j, struct str text)
+static enum acl_test run_level(struct acl_job *j, struct str text)
 {
-    if (j->level >= MAX_LEVEL) {
-        j->log = STR("ACL nested too deep: possible loop");
-        return TEST_ERROR;
-    }
     struct acl *acl = find_acl(j, text);
     if (!acl) {
         return TEST_ERROR;
     }
     j->level++;
     strvec_push(&j->x->sess->acl_stack, acl->name);
-    debug("using ACL \"%.*s\"", STR_ARG(acl->name));
     enum acl_test rc = run_statements(j, acl);
     j->x->sess->acl_stack.n--;
     j->level--;
+    return rc;
+}
+
+static enum acl_test run_named(struct acl_job *j, struct str text)
+{
+    if (j->level >= MAX_LEVEL) {
+        j->log = STR("ACL nested too deep: possible loop");
+        return TEST_ERROR;
+    }
+    int deeper = j->level > 0;
+    trace_state.depth += deeper;
+    enum acl_test rc = run_level(j, text);
+    trace_state.depth -= deeper;
     return rc;
 }
 

@@ -48,6 +48,7 @@ static enum acl_test verify_recipient(struct acl_job *j, struct verify *v)
 {
     struct address *a = NULL, *rcpt = j->x->addr;
     enum acl_test rc = from_verify(verify_do(j->x, rcpt->address, &v->how, &a));
+    TRACE_IN(TR_acl | TR_bh, "----------- end verify ------------");
     j->callout_defer = rc == TEST_DEFER && callout_deferred(a);
     if (a) { /* what the routers found out */
         rcpt->address_data = a->address_data;
@@ -124,9 +125,12 @@ static enum acl_test verify_sender(struct acl_job *j, struct verify *v)
     if (a && !v->how.callout.wanted && a->transport) {
         rc = TEST_OK; /* what failed was a callout, which is not asked for now */
     }
-    if (!a || v->how.callout.wanted) {
+    if (a && !v->how.callout.wanted) {
+        TRACE_IN(TR_acl | TR_bh, "using cached sender verify result");
+    } else {
         struct address *found = NULL;
         rc = from_verify(verify_do(j->x, sender, &v->how, &found));
+        TRACE_IN(TR_acl | TR_bh, "----------- end verify ------------");
         a = remember_sender(j, sender, found, rc);
         j->note->told_bad_sender = false;
     }

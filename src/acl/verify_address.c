@@ -7,6 +7,8 @@
  */
 #include "acl/internal.h"
 
+#define ROW_OF_48 ">>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>"
+
 enum { MAX_REDIRECTS = 20 };
 
 static enum verify_result refuse(struct ectx *x, const struct verify_how *how, struct address *a,
@@ -59,6 +61,7 @@ static enum verify_result route_it(struct ectx *x, struct address *a, const stru
         struct route_job job = {
             .x = x, .why = how->is_sender ? ROUTE_VERIFY_SENDER : ROUTE_VERIFY_RECIPIENT};
         x->addr = a;
+        TRACE(TR_deliver | TR_verify, ROW_OF_48 "\nConsidering %.*s", STR_ARG(a->address));
         enum route_result rc = route_address(&job, a);
         struct address *next;
         enum verify_result v = after_routing(&job, rc, &next);
@@ -88,7 +91,12 @@ enum verify_result verify_do(struct ectx *x, struct str address, const struct ve
     bool verifying = x->verifying, verifying_sender = x->verifying_sender;
     x->verifying = true;
     x->verifying_sender = how->is_sender;
+    /* What the ACL learnt of the recipient holds here, but not the other way. */
+    bool same = !how->is_sender && outer && str_eqi(outer->address, address);
+    struct match_memo *known = same ? outer->known : NULL;
+    TRACE(TR_verify, ROW_OF_48 "\nVerifying %.*s", STR_ARG(clean));
     *result = a = route_new_address(x, clean);
+    a->known = known;
     struct address *remote = NULL;
     struct message *m = x->msg;
     struct str sender = m->sender, path = m->return_path;
@@ -108,6 +116,9 @@ enum verify_result verify_do(struct ectx *x, struct str address, const struct ve
         x->addr = remote;
         *result = remote;
         rc = callout_do(x, remote, how->is_sender, &how->callout);
+    } else if (rc == VERIFY_OK && how->callout.wanted) {
+        TRACE(TR_verify | TR_bh, "Cannot do callout: neither router nor transport provided a host "
+                                 "list, or transport is not smtp");
     }
     x->addr = outer;
     x->verifying = verifying;

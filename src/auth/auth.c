@@ -42,9 +42,9 @@ enum auth_result auth_condition(struct ectx *x, const struct authenticator *a)
 static void print_for_debugging(struct ectx *x, const struct authenticator *a)
 {
     struct str text;
-    if (debug_enabled() && !str_unset(a->server_debug_print.text) &&
+    if (trace_on(TR_auth | TR_v) && !str_unset(a->server_debug_print.text) &&
         expand_option(x, &a->server_debug_print, &text)) {
-        debug("%.*s authenticator: %.*s", STR_ARG(a->name), STR_ARG(text));
+        TRACE(TR_auth | TR_v, "%.*s authenticator: %.*s", STR_ARG(a->name), STR_ARG(text));
     }
 }
 

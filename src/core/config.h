@@ -38,6 +38,7 @@ struct module;
 struct config {
     struct pool *pool;
     const char *file;
+    int lines; /* that the file has; -bh gives it as the place of ACLs outside of it */
     const struct module *const *modules; /* NULL-terminated; main/modules.c */
     void *settings[ROOM_COUNT];
     struct map *named_lists[4]; /* by enum list_kind of expand/: name -> struct named_list * */

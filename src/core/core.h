@@ -10,6 +10,7 @@
 #include "core/option.h"
 #include "core/priv.h"
 #include "core/shared.h"
+#include "core/trace.h"
 
 /* Version text of this build, "0.1". */
 #define MINIM_VERSION "0.1"

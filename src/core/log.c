@@ -39,7 +39,6 @@ static struct {
         time_t checked;
         struct str name;
     } file[FILE_COUNT];
-    bool debugging;
     enum log_stderr on_stderr;
 } state = {.file = {{.fd = -1}, {.fd = -1}, {.fd = -1}}};
 
@@ -390,9 +389,6 @@ static void vlog(unsigned where, const struct message *m, const char *fmt, va_li
         text = STR_CAT(pool, m->id, STR(" "), text);
     }
     emit(where, text, id, m && where & LOG_REJECT ? refused_headers(pool, m) : STR(""));
-    if (state.debugging) {
-        debug("LOG: %.*s", STR_ARG(text));
-    }
     pool_free(&pool);
     if (where & LOG_DIE) {
         exit(1);
@@ -425,28 +421,4 @@ void log_close(void)
     for (int i = 0; i < FILE_COUNT; i++) {
         close_file(i);
     }
-}
-
-void debug_on(bool on)
-{
-    state.debugging = on;
-}
-
-bool debug_enabled(void)
-{
-    return state.debugging;
-}
-
-void debug(const char *fmt, ...)
-{
-    if (!state.debugging) {
-        return;
-    }
-    struct pool *pool = pool_new("debug");
-    va_list ap;
-    va_start(ap, fmt);
-    struct str text = str_vfmt(pool, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "%ld %.*s\n", (long)getpid(), STR_ARG(text));
-    pool_free(&pool);
 }

@@ -130,7 +130,7 @@ void log_msg(unsigned where, const struct message *m, const char *fmt, ...)
 /* What goes to standard error, in place of the files or beside them. */
 enum log_stderr {
     LOG_STDERR_NONE,
-    LOG_STDERR_BARE,  /* -bh: the text after "LOG:"; no file */
+    LOG_STDERR_BARE,  /* -bh: the text after "LOG:", or as the next; no file */
     LOG_STDERR_DATED, /* -be, -bv: the line as it would be written; no file */
     LOG_STDERR_PLACE, /* -bt, -v with these: places after "LOG:", text on the next line; no file */
     LOG_STDERR_COPY   /* -v: the same as a copy, beside the files */
@@ -144,10 +144,5 @@ struct str log_directory(const struct config *conf, struct pool *pool);
 
 /* Closes the files, so that the next line opens them again (rotation, SIGHUP, fork). */
 void log_close(void);
-
-/* Debugging (-d): one line to standard error with the process id, nothing unless on. */
-void debug_on(bool on);
-bool debug_enabled(void);
-void debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

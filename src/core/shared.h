@@ -141,8 +141,12 @@ enum outcome {
  * One recipient on its way, or one verified address. Made from an envelope recipient or by a
  * router from a parent. Lives in the pool of the delivery (or of the verification).
  */
+/* What a named list said about a subject: expand/ makes them and reads them. */
+struct match_memo;
+
 struct address {
     struct address *next;     /* in the list it stands in */
+    struct match_memo *known; /* answers of named lists about it, newest first */
     struct address *parent;   /* whose redirection made it; NULL for an envelope recipient */
     struct str address;       /* full, as it was written */
     struct str unique;        /* key for the journal and for duplicates */
@@ -239,7 +243,8 @@ struct recipient {
  */
 struct message {
     struct pool *pool;
-    struct str id; /* unset before it is known */
+    struct match_memo *sender_known; /* answers of named lists about the sender */
+    struct str id;                   /* unset before it is known */
     struct timespec received;
     struct timespec received_complete;
     struct str sender; /* envelope sender; empty for a bounce */
@@ -306,7 +311,8 @@ struct recipient *message_add_recipient(struct message *m, struct str address);
 /* A conversation (SMTP over TCP, -bs, -bS) or a local submission. Pool lifetime: the connection. */
 struct session {
     struct pool *pool;
-    struct str host_address; /* unset: not over TCP */
+    struct match_memo *host_known; /* answers of named lists about the host */
+    struct str host_address;       /* unset: not over TCP */
     int host_port;
     struct str interface_address;
     int interface_port;

@@ -73,7 +73,10 @@ bool eval_tree(struct ectx *x, const struct expr *e, struct str *out)
 
 bool expand_arg(struct ectx *x, const struct expand_arg *a, struct str *out)
 {
-    return eval_tree(x, a->tree, out);
+    trace_state.depth++;
+    bool ok = eval_tree(x, a->tree, out);
+    trace_state.depth--;
+    return ok;
 }
 
 /* ---- items ---- */
@@ -215,7 +218,10 @@ static void begin(struct ectx *x)
 bool expand_eval(struct ectx *x, const struct expr *e, struct str *out)
 {
     begin(x);
-    return eval_tree(x, e, out);
+    trace_state.depth++;
+    bool ok = eval_tree(x, e, out);
+    trace_state.depth--;
+    return ok;
 }
 
 bool expand_option(struct ectx *x, const struct etext *opt, struct str *out)
@@ -253,8 +259,10 @@ bool expand_nested(struct ectx *x, struct str text, struct str *out)
         return false;
     }
     x->depth++;
+    trace_state.depth++;
     bool ok = eval_tree(x, e, out);
     x->depth--;
+    trace_state.depth--;
     return ok;
 }
 

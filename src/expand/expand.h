@@ -151,6 +151,16 @@ enum match match_local_part(struct ectx *x, const struct etext *list, struct str
 enum match match_address(struct ectx *x, const struct etext *list, struct str address,
                          bool caseless, struct str *data);
 
+/*
+ * The same for the domain or local part of an address, or for the sender (or its domain) of the
+ * message: what named lists without `$` say is remembered with the address or the message, and not
+ * asked again.
+ */
+enum match match_of_address(struct ectx *x, const struct etext *list, enum list_kind kind,
+                            struct address *a, struct str subject, bool caseless, struct str *data);
+enum match match_of_sender(struct ectx *x, const struct etext *list, enum list_kind kind,
+                           struct str subject, struct str *data);
+
 /* Matches the session's host (name is looked up when the list needs it; see +include_unknown …). */
 enum match match_session_host(struct ectx *x, const struct etext *list, struct str *data);
 

@@ -412,6 +412,15 @@ bool match_parse_pattern(const struct config *conf, struct pool *pool, struct st
 /* Reports the lists that name lists which do not exist. */
 bool match_check_refs(struct config *conf, struct opt_reader *r);
 
+/* An answer of a named list, kept for as long as its subject. */
+struct match_memo {
+    struct match_memo *next;
+    enum list_kind kind;
+    const struct named_list *list;
+    struct str subject, data;
+    bool yes;
+};
+
 /* A match under way. */
 struct match_state {
     struct ectx *x;
@@ -427,7 +436,13 @@ struct match_state {
     struct str *data;
     struct str list; /* the text of the list in hand, for messages */
     struct str error;
-    bool fatal; /* the failure is the configuration's */
+    bool fatal;                /* the failure is the configuration's */
+    struct match_memo **known; /* what named lists said before about the subject; NULL: ask anew */
+    struct pool *known_pool;   /* where such answers are kept */
+    bool cached;               /* the last item's answer was such a one */
+    struct str unknown;        /* why the item's host is unknown, if that decided; for traces */
+    struct str matched;        /* the line of a file that decided; unset: none */
+    const char *option;        /* name of the main option whose list this is; for traces */
 };
 
 /* The subject against a list taken apart. Deferral and failure leave st->error. */
@@ -438,6 +453,9 @@ enum match match_list_text(struct match_state *st, struct str text);
 
 /* The same for a list option or a named list, expanded if it has to be. */
 enum match match_option(struct match_state *st, const struct etext *list);
+
+/* Traces the answer of a list that is one pattern. */
+void match_trace(const struct match_state *st, struct str pattern, enum match m);
 
 /* One string against one pattern. */
 enum match match_pattern(struct match_state *st, const struct pattern *p, struct str subject,

@@ -193,6 +193,75 @@ enum match match_pattern(struct match_state *st, const struct pattern *p, struct
     return MATCH_NO;
 }
 
+/* ---- traces ---- */
+
+/* The name of the main option whose value the list is; NULL if it is no such. */
+static const char *option_name(const struct config *conf, const struct etext *list)
+{
+    const char *at = (const char *)list;
+    for (const struct module *const *m = conf->modules; m && *m; m++) {
+        const char *base = conf->settings[(*m)->room];
+        if (!base || !(*m)->options || at < base || at >= base + (*m)->settings_size) {
+            continue;
+        }
+        for (const struct option *o = (*m)->options; o->name; o++) {
+            if (o->offset == (size_t)(at - base)) {
+                return o->name;
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct str subject_shown(const struct match_state *st)
+{
+    return st->kind != LIST_HOSTS ? st->subject : st->session_host ? STR("host") : st->host_address;
+}
+
+/* "SUBJECT in LIST? ANSWER (WHY)" */
+static void trace_answer(const struct match_state *st, struct str list, bool yes, struct str why)
+{
+    struct str subject = subject_shown(st);
+    const char *answer = yes ? "yes" : "no";
+    if (st->option) {
+        trace_write_in("%.*s in %s? %s (%.*s)", STR_ARG(subject), st->option, answer, STR_ARG(why));
+    } else {
+        trace_write_in("%.*s in \"%.*s\"? %s (%.*s)", STR_ARG(subject), STR_ARG(list), answer,
+                       STR_ARG(why));
+    }
+}
+
+/* The item that decided. */
+static void trace_item(const struct match_state *st, struct str list, const struct mitem *it,
+                       enum match result)
+{
+    struct pool *pool = st->x->pool;
+    struct str item = STR_CAT(pool, it->negated ? STR("!") : STR(""), it->text), why;
+    if (result == MATCH_DEFER || result == MATCH_ERROR) {
+        if (!str_unset(st->error)) {
+            trace_answer(st, list, false, st->error);
+        }
+        return;
+    }
+    if (!str_unset(st->unknown)) {
+        why = st->unknown;
+    } else if (str_unset(st->matched)) {
+        why = STR_CAT(pool, STR("matched \""), item, STR("\""),
+                      st->cached ? STR(" - cached") : STR(""));
+    } else {
+        why = STR_CAT(pool, STR("matched \""), st->matched, STR("\" in "), it->name);
+    }
+    trace_answer(st, list, result == MATCH_YES, why);
+}
+
+void match_trace(const struct match_state *st, struct str pattern, enum match m)
+{
+    struct str why = STR_CAT(st->x->pool, STR("matched \""), pattern, STR("\""));
+    if (m == MATCH_YES || m == MATCH_NO) {
+        trace_answer(st, pattern, m == MATCH_YES, m == MATCH_YES ? why : STR("end of list"));
+    }
+}
+
 /* ---- items ---- */
 
 static enum match match_item(struct match_state *st, const struct mitem *it);
@@ -233,6 +302,7 @@ static enum match after_switches(struct match_state *st, const struct switches *
                                  bool *go_on)
 {
     *go_on = false;
+    st->unknown = m == MATCH_ERROR && !st->fatal ? st->error : STR_NONE;
     if (m == MATCH_DEFER) {
         if (sw->include_defer) {
             log_write(LOG_MAIN, "%.*s: accepted by +include_defer", STR_ARG(st->error));
@@ -245,6 +315,7 @@ static enum match after_switches(struct match_state *st, const struct switches *
         return m;
     }
     if (sw->ignore_unknown) {
+        TRACE_IN(TR_lists | TR_bh, "%.*s: item ignored by +ignore_unknown", STR_ARG(st->error));
         *go_on = true;
         return m;
     }
@@ -258,8 +329,48 @@ static enum match after_switches(struct match_state *st, const struct switches *
     return MATCH_NO;
 }
 
+/* Whether what the list says may be kept: it does not vary, or the configuration says so. */
+static bool keeps(const struct match_state *st, const struct named_list *l)
+{
+    return st->known && (!l->text.tree || l->cache);
+}
+
+static struct str memo_subject(const struct match_state *st)
+{
+    return st->kind == LIST_HOSTS ? st->host_address : st->subject;
+}
+
+static bool recall(struct match_state *st, const struct named_list *l, enum match *m)
+{
+    for (const struct match_memo *k = keeps(st, l) ? *st->known : NULL; k; k = k->next) {
+        if (k->list == l && str_eq(k->subject, memo_subject(st))) {
+            *m = k->yes ? MATCH_YES : MATCH_NO;
+            if (k->yes) {
+                match_data(st, k->data);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+static void remember(struct match_state *st, const struct named_list *l, enum match m)
+{
+    if (!keeps(st, l) || (m != MATCH_YES && m != MATCH_NO)) {
+        return;
+    }
+    struct match_memo *k = POOL_NEW(st->known_pool, struct match_memo);
+    *k = (struct match_memo){.next = *st->known, .list = l, .yes = m == MATCH_YES};
+    k->subject = str_dup(st->known_pool, memo_subject(st));
+    if (k->yes && st->data) {
+        k->data = str_dup(st->known_pool, *st->data);
+    }
+    *st->known = k;
+}
+
 static enum match match_named(struct match_state *st, struct str name)
 {
+    enum match m;
     static const char *const kinds[] = {"domain", "host", "address", "local part"};
     const struct named_list *l = map_get(st->x->conf->named_lists[st->kind], name);
     if (!l) {
@@ -267,7 +378,19 @@ static enum match match_named(struct match_state *st, struct str name)
                   STR_ARG(name));
         return fatal(st);
     }
-    return match_option(st, &l->text);
+    if (recall(st, l, &m)) {
+        st->cached = true;
+        return m;
+    }
+    const char *option = st->option;
+    struct str list = st->list;
+    st->option = NULL;
+    m = match_option(st, &l->text);
+    st->option = option;
+    st->list = list;
+    st->cached = false;
+    remember(st, l, m);
+    return m;
 }
 
 /* A line of a file of items without its comment; in lists of local parts # may be data. */
@@ -320,6 +443,7 @@ static enum match match_file(struct match_state *st, const struct mitem *it, boo
         enum match m = after_switches(st, sw, match_item(st, &inner), &go_on);
         if (m != MATCH_NO && !go_on) {
             *found = true;
+            st->matched = line;
             return m == MATCH_YES && *last_negated ? MATCH_NO : m;
         }
     }
@@ -351,6 +475,8 @@ static bool step(struct match_state *st, const struct mitem *it, struct switches
                  enum match *result)
 {
     bool decided, go_on;
+    st->cached = false;
+    st->matched = st->unknown = STR_NONE;
     if (it->kind == MI_SWITCH) {
         set_switch(st, sw, it->sw);
         return false;
@@ -377,8 +503,11 @@ static bool step(struct match_state *st, const struct mitem *it, struct switches
     return true;
 }
 
-static enum match at_end(struct match_state *st, bool negated)
+static enum match at_end(struct match_state *st, struct str list, bool negated)
 {
+    if (trace_on(TR_lists | TR_bh)) {
+        trace_answer(st, list, negated, STR("end of list"));
+    }
     if (negated) {
         match_data(st, STR_NONE);
     }
@@ -393,10 +522,13 @@ enum match match_list(struct match_state *st, const struct mlist *list)
     st->list = list->text;
     for (const struct mitem *it = list->first; it; it = it->next) {
         if (step(st, it, &sw, &negated, &result)) {
+            if (trace_on(TR_lists | TR_bh)) {
+                trace_item(st, list->text, it, result);
+            }
             return result;
         }
     }
-    return at_end(st, negated);
+    return at_end(st, list->text, negated);
 }
 
 enum match match_list_text(struct match_state *st, struct str text)
@@ -406,6 +538,7 @@ enum match match_list_text(struct match_state *st, struct str text)
     enum match result;
     struct str item, error;
     int sep = 0;
+    struct str whole = text;
     st->list = text;
     while (list_next(st->x->pool, &text, &sep, &item)) {
         struct mitem it;
@@ -414,10 +547,13 @@ enum match match_list_text(struct match_state *st, struct str text)
             return fatal(st);
         }
         if (step(st, &it, &sw, &negated, &result)) {
+            if (trace_on(TR_lists | TR_bh)) {
+                trace_item(st, whole, &it, result);
+            }
             return result;
         }
     }
-    return at_end(st, negated);
+    return at_end(st, whole, negated);
 }
 
 enum match match_option(struct match_state *st, const struct etext *list)
@@ -470,53 +606,94 @@ static enum match finish(struct match_state *st, enum match m)
     return m;
 }
 
-static enum match match_subject(struct ectx *x, enum list_kind kind, const struct etext *list,
-                                struct str subject, bool caseless, struct str *data)
+/* An option's list, which may be unset: then it matches nothing. */
+static enum match start(struct match_state *st, const struct etext *list)
 {
-    struct match_state st = {.x = x,
-                             .kind = kind,
-                             .given = subject,
-                             .subject = caseless ? str_lower(x->pool, subject) : subject,
-                             .caseless = caseless,
-                             .data = data};
-    if (data) {
-        *data = STR_NONE;
+    if (st->data) {
+        *st->data = STR_NONE;
     }
-    return !list || str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
+    if (!list) {
+        return MATCH_NO;
+    }
+    if (trace_on(TR_lists | TR_bh)) {
+        st->option = option_name(st->x->conf, list);
+    }
+    if (str_unset(list->text)) {
+        if (st->option && st->kind == LIST_HOSTS && trace_on(TR_lists | TR_bh)) {
+            trace_answer(st, STR(""), false, STR("option unset"));
+        }
+        return MATCH_NO;
+    }
+    return finish(st, match_option(st, list));
+}
+
+/* A match of a domain, local part or address. */
+static struct match_state about(struct ectx *x, enum list_kind kind, struct str subject,
+                                bool caseless, struct str *data)
+{
+    return (struct match_state){.x = x,
+                                .kind = kind,
+                                .given = subject,
+                                .subject = caseless ? str_lower(x->pool, subject) : subject,
+                                .caseless = caseless,
+                                .data = data};
 }
 
 enum match match_domain(struct ectx *x, const struct etext *list, struct str domain,
                         struct str *data)
 {
-    return match_subject(x, LIST_DOMAINS, list, domain, true, data);
+    struct match_state st = about(x, LIST_DOMAINS, domain, true, data);
+    return start(&st, list);
 }
 
 enum match match_local_part(struct ectx *x, const struct etext *list, struct str lp, bool caseless,
                             struct str *data)
 {
-    return match_subject(x, LIST_LOCALPARTS, list, lp, caseless, data);
+    struct match_state st = about(x, LIST_LOCALPARTS, lp, caseless, data);
+    return start(&st, list);
 }
 
 enum match match_address(struct ectx *x, const struct etext *list, struct str address,
                          bool caseless, struct str *data)
 {
-    return match_subject(x, LIST_ADDRESSES, list, address, caseless, data);
+    struct match_state st = about(x, LIST_ADDRESSES, address, caseless, data);
+    return start(&st, list);
+}
+
+enum match match_of_address(struct ectx *x, const struct etext *list, enum list_kind kind,
+                            struct address *a, struct str subject, bool caseless, struct str *data)
+{
+    struct match_state st = about(x, kind, subject, caseless, data);
+    st.known = &a->known;
+    st.known_pool = x->pool;
+    return start(&st, list);
+}
+
+enum match match_of_sender(struct ectx *x, const struct etext *list, enum list_kind kind,
+                           struct str subject, struct str *data)
+{
+    struct match_state st = about(x, kind, subject, true, data);
+    if (x->msg) {
+        st.known = &x->msg->sender_known;
+        st.known_pool = x->msg->pool;
+    }
+    return start(&st, list);
 }
 
 enum match match_session_host(struct ectx *x, const struct etext *list, struct str *data)
 {
-    struct str none = STR("");
     struct match_state st = {.x = x,
                              .kind = LIST_HOSTS,
                              .session_host = true,
                              .caseless = true,
                              .host_name = x->sess ? x->sess->host_name : STR_NONE,
-                             .host_address = x->sess ? x->sess->host_address : none,
+                             .host_address = x->sess ? x->sess->host_address : STR(""),
                              .data = data};
-    if (data) {
-        *data = STR_NONE;
+    if (x->sess) {
+        st.known = &x->sess->host_known;
+        st.known_pool = x->sess->pool;
     }
-    return !list || str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
+    return start(&st, list);
 }
 
 enum match match_host(struct ectx *x, const struct etext *list, struct str name, struct str address,
@@ -528,24 +705,16 @@ enum match match_host(struct ectx *x, const struct etext *list, struct str name,
                              .host_name = name,
                              .host_address = address,
                              .data = data};
-    if (data) {
-        *data = STR_NONE;
-    }
-    return !list || str_unset(list->text) ? MATCH_NO : finish(&st, match_option(&st, list));
+    return start(&st, list);
 }
 
 enum match match_text(struct ectx *x, enum list_kind kind, struct str list, struct str subject,
                       bool caseless, struct str *data)
 {
-    struct match_state st = {.x = x,
-                             .kind = kind,
-                             .given = subject,
-                             .subject = caseless ? str_lower(x->pool, subject) : subject,
-                             .caseless = caseless,
-                             .set_numeric = true,
-                             .host_address = subject,
-                             .ip_only = kind == LIST_HOSTS,
-                             .data = data};
+    struct match_state st = about(x, kind, subject, caseless, data);
+    st.set_numeric = true;
+    st.host_address = subject;
+    st.ip_only = kind == LIST_HOSTS;
     if (data) {
         *data = STR_NONE;
     }

@@ -78,13 +78,19 @@ static bool local_part_fits(struct match_state *st, const struct mitem *it, stru
 
 static enum match by_domain(struct match_state *st, const struct mitem *it, struct str domain)
 {
-    if (!it->domains) {
-        return match_pattern(st, &it->pat, domain, true);
-    }
     struct match_state inner = *st;
     inner.kind = LIST_DOMAINS;
     inner.given = domain;
     inner.subject = str_lower(st->x->pool, domain);
+    inner.known = NULL;
+    inner.option = NULL;
+    if (!it->domains) {
+        enum match m = match_pattern(st, &it->pat, domain, true);
+        if (trace_on(TR_lists | TR_bh)) {
+            match_trace(&inner, it->pat.text, m);
+        }
+        return m;
+    }
     enum match m = match_list(&inner, it->domains);
     st->error = inner.error;
     st->fatal = inner.fatal;
@@ -121,6 +127,13 @@ enum match match_address_item(struct match_state *st, const struct mitem *it)
             match_data(st, STR_NONE);
         }
         return m;
+    }
+    if (it->kind == MI_ADDR_EMPTY && !str_empty(s) && trace_on(TR_lists | TR_bh)) {
+        struct match_state inner = *st; /* Exim takes it for a domain that is empty */
+        inner.kind = LIST_DOMAINS;
+        inner.subject = str_from(s, (size_t)at + 1);
+        inner.option = NULL;
+        match_trace(&inner, STR(""), MATCH_NO);
     }
     if (it->kind == MI_ADDR_EMPTY || str_empty(s)) {
         return it->kind == MI_ADDR_EMPTY && str_empty(s) ? MATCH_YES : MATCH_NO;

@@ -79,8 +79,8 @@ static enum lookup_result find_one(struct search *s, struct str key)
         return known->found ? LK_FOUND : LK_NOTFOUND;
     }
     enum lookup_result r = s->type->driver->find(c);
-    debug("%s lookup of \"%.*s\" in \"%.*s\": result %d", s->type->driver->name, STR_ARG(key),
-          STR_ARG(c->file), (int)r);
+    TRACE_IN(TR_lookup, "%s lookup of \"%.*s\" in \"%.*s\": result %d", s->type->driver->name,
+             STR_ARG(key), STR_ARG(c->file), (int)r);
     if (c->do_cache && (r == LK_FOUND || r == LK_NOTFOUND)) {
         remember(s, id, r == LK_FOUND);
     }

@@ -81,10 +81,10 @@ static int lock_mark(struct pool *pool, const struct hints *h)
     struct str path = STR_CAT(pool, h->path, str_c(mark_suffix));
     int fd = file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0640);
     if (fd >= 0 && geteuid() == 0 && fchown(fd, h->uid, h->gid) < 0) {
-        debug("cannot give %.*s away: %s", STR_ARG(path), strerror(errno));
+        TRACE(TR_hints_lookup, "cannot give %.*s away: %s", STR_ARG(path), strerror(errno));
     }
     if (fd >= 0 && file_lock(fd, true) < 0) {
-        debug("cannot lock %.*s: %s", STR_ARG(path), strerror(errno));
+        TRACE(TR_hints_lookup, "cannot lock %.*s: %s", STR_ARG(path), strerror(errno));
     }
     return fd;
 }
@@ -99,7 +99,7 @@ static bool is_marked(int fd, struct str id)
 static void set_mark(int fd, struct str id)
 {
     if (ftruncate(fd, 0) < 0 || pwrite(fd, id.p ? id.p : "", id.len, 0) != (ssize_t)id.len) {
-        debug("hints: cannot note the boot: %s", strerror(errno));
+        TRACE(TR_hints_lookup, "hints: cannot note the boot: %s", strerror(errno));
     }
 }
 
@@ -243,7 +243,8 @@ static void give_away(struct pool *pool, const struct hints *h)
     const struct str lock = STR_CAT(pool, h->path, STR("-lock"));
     if (geteuid() == 0 &&
         (lchown(h->path.p, h->uid, h->gid) < 0 || lchown(lock.p, h->uid, h->gid) < 0)) {
-        debug("cannot give hints %.*s away: %s", STR_ARG(h->name), strerror(errno));
+        TRACE(TR_hints_lookup, "cannot give hints %.*s away: %s", STR_ARG(h->name),
+              strerror(errno));
     }
 }
 
@@ -317,7 +318,7 @@ static struct hints *add(const struct config *conf, const char *name)
                         .gid = priv_work_gid(conf)};
     if (access(dir.p, F_OK) < 0 && mkdir_parents(dir, 0750) == 0 && geteuid() == 0 &&
         chown(dir.p, h->uid, h->gid) < 0) {
-        debug("cannot give %.*s away: %s", STR_ARG(dir), strerror(errno));
+        TRACE(TR_hints_lookup, "cannot give %.*s away: %s", STR_ARG(dir), strerror(errno));
     }
     open_hints.first = h;
     return h;
@@ -444,7 +445,7 @@ static MDB_txn *begin_read(struct hints *h)
     int r =
         h->reader ? mdb_txn_renew(h->reader) : mdb_txn_begin(h->env, NULL, MDB_RDONLY, &h->reader);
     if (r) {
-        debug("hints %.*s cannot be read: %s", STR_ARG(h->name), mdb_strerror(r));
+        TRACE(TR_hints_lookup, "hints %.*s cannot be read: %s", STR_ARG(h->name), mdb_strerror(r));
         mdb_txn_abort(h->reader);
         h->reader = NULL;
     }
@@ -478,7 +479,7 @@ bool hints_get(struct hints *h, struct pool *pool, struct str key, struct str *d
 static void failed(struct hints *h, int r)
 {
     MDB_txn *txn;
-    debug("hints %.*s cannot be written: %s", STR_ARG(h->name), mdb_strerror(r));
+    TRACE(TR_hints_lookup, "hints %.*s cannot be written: %s", STR_ARG(h->name), mdb_strerror(r));
     if (is_damage(r)) {
         doubt(h);
     }

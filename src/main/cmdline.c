@@ -238,45 +238,20 @@ static bool set_defaults(struct command *c, int n, struct str value)
     return true;
 }
 
-/* True if the text is made of debug selectors of Exim's, each with + or - before it. */
-static bool debug_selectors_ok(struct str text)
-{
-    static const char *const names[] = {
-        "acl",       "all",     "auth",         "deliver",      "dns",         "dnsbl",
-        "exec",      "expand",  "filter",       "hints_lookup", "host_lookup", "ident",
-        "interface", "lists",   "load",         "local_scan",   "lookup",      "memory",
-        "noutf8",    "pid",     "process_info", "queue_run",    "receive",     "resolver",
-        "retry",     "rewrite", "route",        "timestamp",    "tls",         "transport",
-        "uid",       "verify"};
-    while (!str_empty(text)) {
-        uint32_t end = 1;
-        while (end < text.len && text.p[end] != '+' && text.p[end] != '-') {
-            end++;
-        }
-        struct str name = str_sub(text, 1, end - 1);
-        bool known = false;
-        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-            known = known || str_is(name, names[i]);
-        }
-        if (!known || (text.p[0] != '+' && text.p[0] != '-')) {
-            return false;
-        }
-        text = str_from(text, end);
-    }
-    return true;
-}
-
+/* -d, -dd and what follows; -v is meant as well, unless -all takes it away. */
 static bool set_debug(struct command *c, int n, struct str value)
 {
     (void)n;
-    struct str selectors = str_starts(value, "d") ? str_from(value, 1) : value;
-    if (!str_empty(selectors) && !debug_selectors_ok(selectors)) {
-        fprintf(stderr, "exim: unknown debug_selector setting: %.*s\n", STR_ARG(selectors));
+    struct str error, selectors = str_starts(value, "d") ? str_from(value, 1) : value;
+    uint64_t mask = trace_default();
+    c->quiet_workers = selectors.len < value.len;
+    if (!trace_parse(c->pool, selectors, &mask, &error)) {
+        fprintf(stderr, "exim: %.*s\n", STR_ARG(error));
         exit(1);
     }
-    debug_on(true);
-    c->foreground = true;
-    c->verbose = true;
+    trace_select(mask);
+    c->foreground |= mask != 0;
+    c->verbose |= (mask & TR_v) != 0;
     return true;
 }
 

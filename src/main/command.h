@@ -4,6 +4,8 @@
 
 #include "main/internal.h"
 
+#include <stdio.h>
+
 enum action {
     ACT_NONE,
     ACT_RECEIVE,      /* -bm, -bs, -bS, -bh */
@@ -42,7 +44,8 @@ struct command {
     struct caller caller;
     struct str caller_option; /* --caller */
     /* daemon */
-    bool listen, foreground, debug_workers;
+    bool listen, foreground;
+    bool quiet_workers;              /* -dd: debugging is for the supervisor alone */
     int queue_interval;              /* seconds; 0: no periodic queue runs */
     struct str interfaces, pid_file; /* -oX, -oP; unset: not given */
     /* messages */
@@ -85,6 +88,17 @@ struct session *test_session(const struct command *c, const struct config *conf,
 
 /* The sender of a test mode: what -f says, or else the caller. */
 struct str test_sender(const struct command *c, const struct config *conf, struct pool *pool);
+
+/* -d: the first lines; those about the caller, once judged; the last one. Nothing without -d. */
+void debug_begin(void);
+void debug_caller(const struct command *c, const struct config *conf);
+void debug_end(int status);
+
+/* False, after saying so, if -d was given by somebody who is no administrator. */
+bool debug_permitted(const struct command *c);
+
+/* What this program has, in the lines of -bV behind the first. */
+void show_version(FILE *to);
 
 /* What each action does; the exit status. */
 int run_daemon(struct command *c, const struct config *conf);

@@ -73,6 +73,9 @@ bool lines_next(struct lines *l, struct line *out);
 /* From here on `tell` hears where reading goes on, as files are begun and ended; at once, of this. */
 void lines_tell_files(struct lines *l, void (*tell)(const char *file, int line));
 
+/* How many lines the outermost file has; 0 before its end. */
+int lines_read(const struct lines *l);
+
 /* Closes all files. */
 void lines_close(struct lines *l);
 

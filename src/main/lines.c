@@ -39,6 +39,7 @@ struct lines {
     struct input *input;
     int includes;
     void (*tell)(const char *file, int line); /* or NULL */
+    int total; /* lines of the outermost file, once it is at its end */
     struct condition conditions[MAX_NESTING];
     int nesting;
 };
@@ -226,6 +227,7 @@ static bool directive(struct lines *l, const struct physical *p)
 static bool raw_line(struct lines *l, struct str *out)
 {
     while (l->input && l->input->rest.len == 0) {
+        l->total = l->input->line;
         l->input = l->input->outer;
         l->includes--;
         tell_place(l, l->input ? l->input->line : 0);
@@ -311,6 +313,11 @@ static bool add(struct buf *text, struct buf *at, const struct physical *p)
         buf_add(at, (const char *)&pos, sizeof pos);
     }
     return continued;
+}
+
+int lines_read(const struct lines *l)
+{
+    return l->total;
 }
 
 bool lines_next(struct lines *l, struct line *out)

@@ -402,6 +402,7 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
     if (c->action == ACT_VERSION) {
         run_version(c, NULL);
     }
+    debug_begin();
     char cwd[PATH_MAX];
     c->source.cwd = str_dup(c->pool, getcwd(cwd, sizeof cwd) ? str_c(cwd) : STR(""));
     struct config *conf = config_read(&c->source);
@@ -409,12 +410,12 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
         return refuse(&c->source);
     }
     *own = c->action == ACT_DAEMON ? NULL : conf;
-    if (!caller_judge(c, conf) || !may_check(c, conf) || !may_alter(c, conf) || !addresses_ok(c) ||
-        !use_syslog(c, conf)) {
+    if (!caller_judge(c, conf) || !debug_permitted(c) || !may_check(c, conf) ||
+        !may_alter(c, conf) || !addresses_ok(c) || !use_syslog(c, conf)) {
         return 1;
     }
     config_apply(conf);
-    if (c->verbose && !debug_enabled()) {
+    if (c->verbose) {
         log_to_stderr(LOG_STDERR_COPY);
     }
     if (actions[c->action].needs != ROOT &&
@@ -422,6 +423,7 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
         return 1;
     }
     log_arguments(c, argc, argv);
+    debug_caller(c, conf);
     return actions[c->action].run ? actions[c->action].run(c, conf) : 1;
 }
 
@@ -431,6 +433,7 @@ int main(int argc, char **argv)
     struct config *conf = NULL;
     priv_init();
     int status = command_main(&c, argc, argv, &conf);
+    debug_end(status);
     if (conf) {
         pool_free(&conf->pool);
     }

@@ -584,6 +584,7 @@ struct config *config_read(struct config_source *src)
         read_all(&rd);
         finish(&rd);
         limit_messages(rd.conf, src->max_messages);
+        rd.conf->lines = lines_read(rd.lines);
         lines_close(rd.lines);
     }
     if (src->error_count) {

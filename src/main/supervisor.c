@@ -135,7 +135,9 @@ static void become_child(struct supervisor *s)
         hand_use(s->hand);
     }
     block_signals(SIG_UNBLOCK);
-    debug_on(debug_enabled() && !s->c->debug_workers);
+    if (s->c->quiet_workers) {
+        trace_select(0);
+    }
 }
 
 static void child_main(struct supervisor *s, struct slot *slot, bool surplus)
@@ -535,7 +537,7 @@ static bool round_of_work(struct supervisor *s)
     sigemptyset(&none);
     int n = ppoll(p, ARRAY_LEN(p), ms < 0 ? NULL : &t, &none);
     if (n > 0 && (p[0].revents & POLLIN) && read(s->wake, &count, sizeof count) < 0) {
-        debug("eventfd: %s", strerror(errno));
+        TRACE(TR_any, "eventfd: %s", strerror(errno));
     }
     if (n > 0 && (p[1].revents & (POLLHUP | POLLERR)) && !s->stop_until) {
         log_write(LOG_MAIN | LOG_PANIC, "the privileged helper died; started again");
@@ -572,7 +574,7 @@ static void tell_parent(struct supervisor *s, bool ok)
     if (s->ready >= 0) {
         char c = ok ? 'y' : 'n';
         if (write(s->ready, &c, 1) < 0) {
-            debug("parent is gone");
+            TRACE(TR_any, "parent is gone");
         }
         close_fd(&s->ready);
     }

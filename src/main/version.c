@@ -11,68 +11,79 @@
 #include <sys/types.h>
 
 /* Words after a heading. */
-static void put_word(const char *word)
+static void put_word(FILE *to, const char *word)
 {
-    printf(" %s", word);
+    fprintf(to, " %s", word);
 }
 
-static void put_features(void)
+static void put_features(FILE *to)
 {
-    printf("Support for:");
+    fprintf(to, "Support for:");
     for (const struct module *const *m = modules; *m; m++) {
         for (const char *const *f = (*m)->features; f && *f; f++) {
             /* A word with a slash tells variants of a driver: "appendfile/maildir". */
             if (!strchr(*f, '/')) {
-                put_word(*f);
+                put_word(to, *f);
             }
         }
     }
-    printf("\n");
+    fprintf(to, "\n");
 }
 
-static void put_lookups(void)
+static void put_lookups(FILE *to)
 {
-    printf("Lookups (built-in):");
+    fprintf(to, "Lookups (built-in):");
     for (const struct module *const *m = modules; *m; m++) {
         for (const struct lookup_driver *const *d = (*m)->lookups; d && *d; d++) {
-            put_word((*d)->name);
+            put_word(to, (*d)->name);
         }
     }
-    printf("\n");
+    fprintf(to, "\n");
 }
 
 /* A driver's name, with the variants that a feature "name/variant" tells. */
 static bool put_driver(void *closure, const char *name, const struct option *rows)
 {
-    (void)closure;
+    FILE *to = closure;
     (void)rows;
-    put_word(name);
+    put_word(to, name);
     size_t n = strlen(name);
     for (const struct module *const *m = modules; *m; m++) {
         for (const char *const *f = (*m)->features; f && *f; f++) {
             if (strncmp(*f, name, n) == 0 && (*f)[n] == '/') {
-                printf("%s", *f + n);
+                fprintf(to, "%s", *f + n);
             }
         }
     }
     return true;
 }
 
-static void put_drivers(const char *heading, enum instance_kind kind)
+static void put_drivers(FILE *to, const char *heading, enum instance_kind kind)
 {
-    printf("%s:", heading);
-    instance_drivers(modules, kind, put_driver, NULL);
-    printf("\n");
+    fprintf(to, "%s:", heading);
+    instance_drivers(modules, kind, put_driver, to);
+    fprintf(to, "\n");
 }
 
-static void put_libraries(void)
+static void put_libraries(FILE *to)
 {
     struct pool *pool = pool_new("versions");
     struct buf b;
     buf_init(&b, pool, 4096);
     tls_versions(&b);
-    fwrite(b.p, 1, b.len, stdout);
+    fwrite(b.p, 1, b.len, to);
     pool_free(&pool);
+}
+
+void show_version(FILE *to)
+{
+    put_features(to);
+    put_lookups(to);
+    put_drivers(to, "Authenticators", INSTANCE_AUTHENTICATOR);
+    put_drivers(to, "Routers", INSTANCE_ROUTER);
+    put_drivers(to, "Transports", INSTANCE_TRANSPORT);
+    fprintf(to, "Size of off_t: %zu\n", sizeof(off_t));
+    put_libraries(to);
 }
 
 int run_version(struct command *c, const struct config *conf)
@@ -83,13 +94,7 @@ int run_version(struct command *c, const struct config *conf)
         return 0;
     }
     printf("minim version " MINIM_VERSION "\n");
-    put_features();
-    put_lookups();
-    put_drivers("Authenticators", INSTANCE_AUTHENTICATOR);
-    put_drivers("Routers", INSTANCE_ROUTER);
-    put_drivers("Transports", INSTANCE_TRANSPORT);
-    printf("Size of off_t: %zu\n", sizeof(off_t));
-    put_libraries();
+    show_version(stdout);
     fflush(stdout);
     return 0;
 }

@@ -31,7 +31,7 @@ static void call_for_help(const struct worker *w)
     if (board_count(w->board, w->slot->job, w->slot->generation, true) == 0) {
         uint64_t one = 1;
         if (write(w->wake, &one, sizeof one) < 0) {
-            debug("eventfd: %s", strerror(errno));
+            TRACE(TR_any, "eventfd: %s", strerror(errno));
         }
     }
 }

@@ -177,7 +177,7 @@ static int send_timed(const struct net_settings *set, const char *name,
         log_write(LOG_MAIN, "Long %s lookup for '%s': %lld msec", type_name(q->type), name,
                   (long long)took);
     }
-    debug("DNS lookup of %s (%s) took %lld ms", name, type_name(q->type), (long long)took);
+    TRACE(TR_dns, "DNS lookup of %s (%s) took %lld ms", name, type_name(q->type), (long long)took);
     return n;
 }
 
@@ -314,7 +314,7 @@ static enum dns_result soften(const struct config *conf, struct pool *pool,
                               struct str name)
 {
     if (result == DNS_AGAIN && net_in_domains(conf, pool, &set->dns_again_means_nonexist, name)) {
-        debug("%.*s is in dns_again_means_nonexist", STR_ARG(name));
+        TRACE(TR_dns, "%.*s is in dns_again_means_nonexist", STR_ARG(name));
         return DNS_NOMATCH;
     }
     return result;

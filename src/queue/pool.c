@@ -117,7 +117,7 @@ static bool tell_pool(const struct config *conf, struct str id, char what)
 _Noreturn static void deliver_detached(const struct config *conf, struct str id, unsigned flags)
 {
     int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd < 3 && null >= 0 && !debug_enabled(); fd++) {
+    for (int fd = 0; fd < 3 && null >= 0 && !trace_selected(); fd++) {
         dup2(null, fd);
     }
     setsid();

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#define ROW_OF_48 ">>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>"
+
 enum { STATUS_OK, STATUS_DEFER, STATUS_FAIL, ROUNDS_MAX = 1000 };
 
 struct test {
@@ -160,6 +162,7 @@ static void test_routing(struct test *t, struct address *first)
         a->next = NULL;
         t->x.addr = a;
         if (!show_special(t, a)) {
+            TRACE(TR_deliver | TR_verify, ROW_OF_48 "\nConsidering %.*s", STR_ARG(a->address));
             route_address(r, a);
             print_bad_lists(t);
         }
@@ -179,6 +182,7 @@ static void test_verification(struct test *t, struct address *first)
     bool pending = false;
     do {
         t->x.addr = a;
+        TRACE(TR_deliver | TR_verify, ROW_OF_48 "\nConsidering %.*s", STR_ARG(a->address));
         pending = a->kind == AK_NORMAL && route_address(r, a) == ROUTE_REROUTED && r->generated &&
                   !r->generated->next;
         if (pending) {
@@ -205,6 +209,7 @@ static void test_one(struct test *t, struct str text, bool as_sender)
         return;
     }
     struct str address = mail_qualify(t->pool, t->x.conf, box.text, !as_sender);
+    TRACE(TR_verify, ROW_OF_48 "\n%s %.*s", t->verify ? "Verifying" : "Testing", STR_ARG(address));
     address = rewrite_address(&t->x, t->x.conf->rewrite_rules, address,
                               as_sender ? RW_ENVFROM : RW_ENVTO);
     t->seen = map_new(t->pool, false);

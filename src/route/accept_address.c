@@ -279,6 +279,22 @@ const struct transport *route_transport(struct route_job *job, const struct rout
     return t;
 }
 
+static struct str or_null(struct str s)
+{
+    return str_unset(s) ? STR("NULL") : s;
+}
+
+static void trace_queued(const struct address *a)
+{
+    struct str errors = or_null(a->errors_to), domain = or_null(a->domain_data),
+               local_part = or_null(a->local_part_data);
+    TRACE(TR_deliver | TR_route,
+          "queued for %.*s transport: local_part = %.*s\ndomain = %.*s\n  errors_to=%.*s\n"
+          "  domain_data=%.*s local_part_data=%.*s",
+          STR_ARG(a->transport ? a->transport->name : STR("<unset>")), STR_ARG(a->local_part),
+          STR_ARG(a->domain), STR_ARG(errors), STR_ARG(domain), STR_ARG(local_part));
+}
+
 enum route_result route_accept(struct route_job *job, const struct router *r, struct address *a,
                                const struct transport *transport)
 {
@@ -303,6 +319,7 @@ enum route_result route_accept(struct route_job *job, const struct router *r, st
     if (!a->fallback_hosts && !str_unset(r->fallback_text)) {
         a->fallback_hosts = route_host_list(job->x->pool, r->fallback_text, false);
     }
+    trace_queued(a);
     return ROUTE_OK;
 }
 
@@ -315,7 +332,8 @@ enum route_result route_change_domain(struct route_job *job, const struct router
     struct str lp = at < 0 ? a->address : str_sub(a->address, 0, (size_t)at);
     struct address *child = route_child(x, a, STR_CAT(x->pool, lp, STR("@"), domain));
     if (rewrite && x->msg && job->why == ROUTE_DELIVER) {
-        debug("headers with domain %.*s are rewritten to %.*s", STR_ARG(old), STR_ARG(domain));
+        TRACE(TR_route | TR_rewrite, "headers with domain %.*s are rewritten to %.*s", STR_ARG(old),
+              STR_ARG(domain));
         route_rewrite_domain(x, old, domain);
     }
     child->start_router = r->redirect_router;

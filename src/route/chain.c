@@ -169,6 +169,7 @@ static bool set_variables(struct route_job *job, const struct router *r, struct 
     for (size_t i = 0; i < r->set.n; i++) {
         if (expand_option(x, &r->set.v[i], &value)) {
             vars_set(&a->vars, r->set_names[i], value);
+            TRACE(TR_route, "set %.*s = '%.*s'", STR_ARG(r->set_names[i]), STR_ARG(value));
         } else if (!x->forced_fail) {
             a->message = str_fmt(x->pool, "expansion of \"%.*s\" failed in %.*s router: %.*s",
                                  STR_ARG(r->set.v[i].text), STR_ARG(r->name), STR_ARG(x->error));
@@ -176,6 +177,49 @@ static bool set_variables(struct route_job *job, const struct router *r, struct 
         }
     }
     return true;
+}
+
+/* What a driver said, other than that it routed the address. */
+static void trace_refusal(const struct router *r, const struct address *a, enum route_result result)
+{
+    if (!trace_on(TR_route | TR_bh)) {
+        return;
+    }
+    switch (result) {
+    case ROUTE_DECLINE:
+        trace_write("%.*s router declined for %.*s", STR_ARG(r->name), STR_ARG(a->address));
+        break;
+    case ROUTE_PASS:
+        trace_write("%.*s router passed for %.*s", STR_ARG(r->name), STR_ARG(a->address));
+        break;
+    case ROUTE_FAIL: trace_write("%.*s router forced address failure", STR_ARG(r->name)); break;
+    case ROUTE_DEFER:
+    case ROUTE_ERROR:
+        trace_write("%.*s router: defer for %.*s\n  message: %.*s", STR_ARG(r->name),
+                    STR_ARG(a->address),
+                    STR_ARG(str_unset(a->message) ? STR("<none>") : a->message));
+        break;
+    default: break;
+    }
+}
+
+/* The end of a routing that worked. */
+static void trace_routed(const struct route_job *job, const struct router *r,
+                         const struct address *a, bool unseen)
+{
+    if (!trace_on(TR_route | TR_bh)) {
+        return;
+    }
+    trace_write("routed by %.*s router%s", STR_ARG(r->name), unseen ? " (unseen)" : "");
+    if (!trace_on(TR_route)) {
+        return;
+    }
+    trace_write("  envelope to: %.*s\n  transport: %.*s", STR_ARG(a->address),
+                STR_ARG(a->transport ? a->transport->name : STR("<none>")));
+    for (const struct host *h = a->hosts; h; h = h->next) {
+        struct str mx = h->mx >= 0 ? str_fmt(job->x->pool, " MX=%d", h->mx) : STR("");
+        trace_write("  host %.*s [%.*s]%.*s", STR_ARG(h->name), STR_ARG(h->address), STR_ARG(mx));
+    }
 }
 
 /* address_data, then the driver. */
@@ -188,9 +232,13 @@ static enum route_result run_driver(struct route_job *job, const struct router *
         return route_defer(a, ERRNO_UNKNOWNERROR, a->message);
     }
     if (!str_unset(r->address_data.text)) {
+        TRACE(TR_route, "processing address_data");
         if (expand_option(x, &r->address_data, &data)) {
             a->address_data = data;
         } else if (x->forced_fail) {
+            TRACE(TR_route,
+                  "forced failure in expansion of \"%.*s\" (address_data): decline action taken",
+                  STR_ARG(r->address_data.text));
             return ROUTE_DECLINE;
         } else {
             return route_defer(a, ERRNO_UNKNOWNERROR,
@@ -199,7 +247,14 @@ static enum route_result run_driver(struct route_job *job, const struct router *
                                        STR_ARG(x->error)));
         }
     }
-    return r->driver->route(job, r, a);
+    TRACE(TR_route | TR_bh, "calling %.*s router", STR_ARG(r->name));
+    if (!r->driver->no_transport) {
+        TRACE(TR_route, "%.*s router called for %.*s\n  domain = %.*s", STR_ARG(r->name),
+              STR_ARG(a->address), STR_ARG(a->domain));
+    }
+    enum route_result result = r->driver->route(job, r, a);
+    trace_refusal(r, a, result);
+    return result;
 }
 
 /* The verdict when no router is left: a message set on the way, what the last one says, or ours. */
@@ -312,7 +367,21 @@ static const struct router *next_router(struct route_job *job, const struct rout
         *result = ROUTE_DEFER;
         return NULL;
     }
+    if (!more) {
+        TRACE(TR_route, "\"more\" is false: skipping remaining routers");
+    }
     return more ? r->next : NULL;
+}
+
+/* fail_verify: whatever the router makes of the address, short of failure, is one. */
+static bool must_not_verify(const struct route_job *job, const struct router *r,
+                            enum route_result result)
+{
+    if (result != ROUTE_OK && result != ROUTE_REROUTED && result != ROUTE_DISCARD) {
+        return false;
+    }
+    return route_verifying(job) &&
+           (job->why == ROUTE_VERIFY_SENDER ? r->fail_verify_sender : r->fail_verify_recipient);
 }
 
 /* Runs one router whose preconditions hold. */
@@ -345,6 +414,10 @@ static enum route_result run_router(struct route_job *job, const struct router *
         job->x->addr = routed;
     }
     enum route_result result = run_driver(job, r, routed);
+    bool done = result == ROUTE_OK || result == ROUTE_REROUTED || result == ROUTE_DISCARD;
+    if (done && !must_not_verify(job, r, result)) {
+        trace_routed(job, r, routed, unseen);
+    }
     if (routed == a) {
         return result;
     }
@@ -357,6 +430,7 @@ static enum route_result run_router(struct route_job *job, const struct router *
     }
     note_result(job, result, routed);
     clone_unseen(job, r, routed, routed->address_data);
+    TRACE(TR_route, "\"unseen\" set: replicated %.*s", STR_ARG(a->address));
     return ROUTE_REROUTED;
 }
 
@@ -382,17 +456,6 @@ static bool percent_hack(struct route_job *job, struct address *a)
     return true;
 }
 
-/* fail_verify: whatever the router makes of the address, short of failure, is one. */
-static bool must_not_verify(const struct route_job *job, const struct router *r,
-                            enum route_result result)
-{
-    if (result != ROUTE_OK && result != ROUTE_REROUTED && result != ROUTE_DISCARD) {
-        return false;
-    }
-    return route_verifying(job) &&
-           (job->why == ROUTE_VERIFY_SENDER ? r->fail_verify_sender : r->fail_verify_recipient);
-}
-
 enum route_result route_address(struct route_job *job, struct address *a)
 {
     struct ectx *x = job->x;
@@ -408,6 +471,8 @@ enum route_result route_address(struct route_job *job, struct address *a)
     if (a->unseen_child && !a->start_router) {
         r = NULL; /* it went on behind the last router */
     }
+    TRACE(TR_route | TR_bh, ">>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>\nrouting %.*s",
+          STR_ARG(a->address));
     while (r) {
         if (loops(r, a)) {
             r = r->next;
@@ -415,6 +480,8 @@ enum route_result route_address(struct route_job *job, struct address *a)
         }
         last = r;
         prepare(job, r, a);
+        TRACE(TR_route, "--------> %.*s router <--------\nlocal_part=%.*s domain=%.*s",
+              STR_ARG(r->name), STR_ARG(a->local_part), STR_ARG(a->domain));
         enum precondition p = route_preconditions(job, r, a);
         if (p == PRE_SKIP) {
             r = r->next;
@@ -424,6 +491,7 @@ enum route_result route_address(struct route_job *job, struct address *a)
         r = next_router(job, r, &result, a);
     }
     if (result == ROUTE_DECLINE || result == ROUTE_PASS) {
+        TRACE(TR_route | TR_bh, "no more routers");
         result = out_of_routers(job, last, a);
     } else if (must_not_verify(job, last, result)) {
         a->message = STR_CAT(x->pool, last->name, STR(" router forced verify failure"));

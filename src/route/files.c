@@ -150,6 +150,9 @@ enum precondition route_required_files(struct ectx *x, const struct router *r, s
 {
     struct access who = {0};
     struct str item;
+    if (r->require_files.n) {
+        TRACE(TR_route, "checking require_files");
+    }
     for (size_t i = 0; i < r->require_files.n; i++) {
         if (!expand_option(x, &r->require_files.v[i], &item)) {
             if (x->forced_fail) {
@@ -163,7 +166,11 @@ enum precondition route_required_files(struct ectx *x, const struct router *r, s
         if (str_empty(item)) {
             continue;
         }
+        TRACE(TR_route, "file check: %.*s", STR_ARG(item));
         enum precondition p = check_item(x, a, item, &who);
+        if (p == PRE_SKIP) {
+            TRACE(TR_route, "%.*s router skipped: file check", STR_ARG(r->name));
+        }
         if (p != PRE_RUN) {
             return p;
         }

@@ -11,6 +11,11 @@
 #include <pwd.h>
 #include <stdio.h>
 
+static void trace_skip(const struct router *r, const char *why)
+{
+    TRACE(TR_route, "%.*s router skipped: %s", STR_ARG(r->name), why);
+}
+
 /* ---- affixes ---- */
 
 /* Length of the prefix of lp that one pattern stands for; -1: no match. */
@@ -59,6 +64,7 @@ static bool strip_prefix(struct pool *pool, struct str list, struct address *a)
             a->prefix = str_sub(a->local_part, 0, (size_t)n);
             a->prefix_v = str_sub(a->local_part, 0, wild);
             a->local_part = str_from(a->local_part, (size_t)n);
+            TRACE(TR_route, "stripped prefix %.*s", STR_ARG(a->prefix));
             return true;
         }
     }
@@ -77,6 +83,7 @@ static bool strip_suffix(struct pool *pool, struct str list, struct address *a)
             a->suffix = str_from(a->local_part, keep);
             a->suffix_v = str_from(a->local_part, a->local_part.len - wild);
             a->local_part = str_sub(a->local_part, 0, keep);
+            TRACE(TR_route, "stripped suffix %.*s", STR_ARG(a->suffix));
             return true;
         }
     }
@@ -88,13 +95,38 @@ bool route_strip_affixes(const struct router *r, struct pool *pool, struct addre
     a->prefix = a->suffix = a->prefix_v = a->suffix_v = STR_NONE;
     if (!str_unset(r->local_part_prefix) && !strip_prefix(pool, r->local_part_prefix, a) &&
         !r->prefix_optional) {
+        trace_skip(r, "prefix mismatch");
         return false;
     }
-    return str_unset(r->local_part_suffix) || strip_suffix(pool, r->local_part_suffix, a) ||
-           r->suffix_optional;
+    if (str_unset(r->local_part_suffix) || strip_suffix(pool, r->local_part_suffix, a) ||
+        r->suffix_optional) {
+        return true;
+    }
+    trace_skip(r, "suffix mismatch");
+    return false;
 }
 
 /* ---- the tests ---- */
+
+/* Why a router is not for this purpose. */
+static void trace_purpose(const struct route_job *job, const struct router *r)
+{
+    if (!trace_on(TR_route)) {
+        return;
+    }
+    struct pool *pool = job->x->pool;
+    const char *why = "verify_only set";
+    if (route_verifying(job)) {
+        why =
+            str_cstr(pool, str_fmt(pool, "verify %d %d %d", job->why == ROUTE_VERIFY_SENDER ? 1 : 2,
+                                   r->verify_sender, r->verify_recipient));
+    } else if (job->why == ROUTE_TEST && !r->address_test) {
+        why = "address_test is unset";
+    } else if (job->why == ROUTE_EXPN && !r->expn) {
+        why = "no_expn set";
+    }
+    trace_skip(r, why);
+}
 
 static bool purpose_fits(const struct route_job *job, const struct router *r)
 {
@@ -120,6 +152,9 @@ static enum precondition defer(struct ectx *x, struct address *a, const char *op
 static enum precondition of_match(struct ectx *x, struct address *a, const char *option,
                                   enum match m)
 {
+    if (m == MATCH_NO) {
+        TRACE(TR_route, "%.*s router skipped: %s mismatch", STR_ARG(a->router->name), option);
+    }
     return m == MATCH_YES ? PRE_RUN : m == MATCH_NO ? PRE_SKIP : defer(x, a, option, m);
 }
 
@@ -129,7 +164,8 @@ static enum precondition test_domains(struct ectx *x, const struct router *r, st
     if (str_unset(r->domains.text)) {
         return PRE_RUN;
     }
-    enum match m = match_domain(x, &r->domains, a->domain, &data);
+    TRACE(TR_route, "checking domains");
+    enum match m = match_of_address(x, &r->domains, LIST_DOMAINS, a, a->domain, true, &data);
     if (m == MATCH_YES) {
         a->domain_data = data;
     }
@@ -142,8 +178,9 @@ static enum precondition test_local_parts(struct ectx *x, const struct router *r
     if (str_unset(r->local_parts.text)) {
         return PRE_RUN;
     }
-    enum match m =
-        match_local_part(x, &r->local_parts, a->local_part, !r->caseful_local_part, &data);
+    TRACE(TR_route, "checking local_parts");
+    enum match m = match_of_address(x, &r->local_parts, LIST_LOCALPARTS, a, a->local_part,
+                                    !r->caseful_local_part, &data);
     if (m == MATCH_YES) {
         a->local_part_data = data;
     }
@@ -156,11 +193,14 @@ static enum precondition test_local_user(struct ectx *x, const struct router *r,
     if (!r->check_local_user) {
         return PRE_RUN;
     }
+    TRACE(TR_route, "checking for local user");
     if (str_empty(a->local_part)) {
         return PRE_SKIP;
     }
     const struct passwd *pw = find_user(x->conf, x->pool, a->local_part);
     if (!pw) {
+        TRACE(TR_route, "%.*s router skipped: %.*s is not a local user", STR_ARG(r->name),
+              STR_ARG(a->local_part));
         return PRE_SKIP;
     }
     a->local_user_known = true;
@@ -192,7 +232,7 @@ static void print_note(struct route_job *job, const struct router *r)
 {
     struct str s;
     struct ectx *x = job->x;
-    if (str_unset(r->debug_print.text) || (job->why != ROUTE_TEST && !debug_enabled())) {
+    if (str_unset(r->debug_print.text) || (job->why != ROUTE_TEST && !trace_selected())) {
         return;
     }
     if (expand_option(x, &r->debug_print, &s)) {
@@ -208,11 +248,12 @@ static enum precondition test_senders(struct ectx *x, const struct router *r, st
     if (str_unset(r->senders.text)) {
         return PRE_RUN;
     }
+    TRACE(TR_route, "checking senders");
     struct str sender = x->msg ? x->msg->sender : STR("");
     if (str_unset(sender)) {
         sender = STR("");
     }
-    return of_match(x, a, "senders", match_address(x, &r->senders, sender, true, NULL));
+    return of_match(x, a, "senders", match_of_sender(x, &r->senders, LIST_ADDRESSES, sender, NULL));
 }
 
 /* Values count as true unless they say no in one of four ways. */
@@ -225,15 +266,18 @@ static enum precondition test_condition(struct ectx *x, const struct router *r)
 {
     struct str s;
     for (size_t i = 0; i < r->condition.n; i++) {
+        TRACE(TR_route, "checking \"condition\" \"%.*s\"...", STR_ARG(r->condition.v[i].text));
         if (!expand_option(x, &r->condition.v[i], &s)) {
             if (!x->forced_fail) {
                 log_msg(LOG_MAIN | LOG_PANIC, x->msg,
                         "failed to expand condition \"%.*s\" for %.*s router: %.*s",
                         STR_ARG(r->condition.v[i].text), STR_ARG(r->name), STR_ARG(x->error));
             }
+            trace_skip(r, "condition failure");
             return PRE_SKIP;
         }
         if (!is_true(s)) {
+            trace_skip(r, "condition failure");
             return PRE_SKIP;
         }
     }
@@ -246,7 +290,11 @@ enum precondition route_preconditions(struct route_job *job, const struct router
     struct ectx *x = job->x;
     enum precondition p = PRE_RUN;
     a->domain_data = a->local_part_data = a->home = STR_NONE;
-    if (!route_strip_affixes(r, x->pool, a) || !purpose_fits(job, r)) {
+    if (!route_strip_affixes(r, x->pool, a)) {
+        return PRE_SKIP;
+    }
+    if (!purpose_fits(job, r)) {
+        trace_purpose(job, r);
         return PRE_SKIP;
     }
     if ((p = test_domains(x, r, a)) != PRE_RUN || (p = test_local_parts(x, r, a)) != PRE_RUN ||

@@ -295,6 +295,7 @@ static bool take_data(struct run *u, struct str data)
 {
     struct redirect_item item;
     while (redirect_next(u->job->x->pool, &data, &item)) {
+        TRACE(TR_route, "extract item: %.*s", STR_ARG(item.whole));
         if (!take_item(u, &item)) {
             return false;
         }
@@ -311,12 +312,15 @@ static enum route_result get_data(struct route_job *job, const struct router *r,
     struct ectx *x = job->x;
     const struct etext *e = str_unset(o->file.text) ? &o->data : &o->file;
     struct str text, why;
+    TRACE(TR_route, "rda_interpret (%s): '%.*s'", e == &o->data ? "string" : "file",
+          STR_ARG(e->text));
     if (!expand_option(x, e, &text)) {
         return x->forced_fail ? ROUTE_DECLINE
                               : route_defer(a, ERRNO_UNKNOWNERROR,
                                             str_fmt(x->pool, "failed to expand \"%.*s\": %.*s",
                                                     STR_ARG(e->text), STR_ARG(x->error)));
     }
+    TRACE(TR_route, "expanded: '%.*s'", STR_ARG(text));
     if (e == &o->data) {
         *data = text;
         return ROUTE_OK;
@@ -356,10 +360,26 @@ static bool settle_children(struct run *u)
     return true;
 }
 
+/* The last child first, as Exim keeps them. */
+static void trace_children(const struct run *u, const struct address *c)
+{
+    if (!c) {
+        return;
+    }
+    trace_children(u, c->next);
+    struct str errors = str_unset(c->errors_to) ? STR("NULL") : c->errors_to;
+    trace_write("%.*s router generated %.*s\n  errors_to=%.*s transport=%.*s", STR_ARG(u->r->name),
+                STR_ARG(c->address), STR_ARG(errors),
+                STR_ARG(c->transport ? c->transport->name : STR("NULL")));
+}
+
 /* Hands the children over; those that came to nothing go to the failed or deferred list at once. */
 static enum route_result hand_over(struct run *u)
 {
     struct address *next, *rest = u->job->generated, **last = &u->job->generated;
+    if (trace_on(TR_route)) {
+        trace_children(u, u->first);
+    }
     u->job->generated = NULL;
     for (struct address *c = u->first; c; c = next) {
         next = c->next;
@@ -391,6 +411,7 @@ static enum route_result route(struct route_job *job, const struct router *r, st
         return result;
     }
     int children = a->child_count;
+    TRACE(TR_route, "file is not a filter file\nparse_forward_list: %.*s", STR_ARG(data));
     if (!take_data(&u, data)) {
         if (u.verdict == ROUTE_FAIL && u.first && settle_children(&u)) {
             hand_over(&u); /* what stood before :fail: still gets the message */

@@ -142,7 +142,8 @@ void accept_ident(struct conv *c)
 {
     struct session *s = c->sess;
     int timeout = c->set->rfc1413_query_timeout;
-    if (timeout <= 0 || s->host_port <= 0 || !conv_host_in(c, &c->set->rfc1413_hosts)) {
+    if (timeout <= 0 || s->host_port <= 0 || s->host_checking ||
+        !conv_host_in(c, &c->set->rfc1413_hosts)) {
         return;
     }
     int fd = net_connect(s->interface_address, s->host_address, IDENT_PORT, timeout, 0);
@@ -172,8 +173,17 @@ static void know_client(struct conv *c)
     if (str_empty(c->sess->host_name) && conv_host_in(c, &set->host_lookup)) {
         session_host_name(&c->x);
     }
+}
+
+/* What the client may do that others may not. */
+static void know_privileges(struct conv *c)
+{
+    const struct smtp_in_settings *set = c->set;
+    c->sender_unqualified = conv_host_in(c, &set->sender_unqualified_hosts);
+    c->rcpt_unqualified = conv_host_in(c, &set->recipient_unqualified_hosts);
     c->helo_verify_required = conv_host_in(c, &set->helo_verify_hosts);
     c->helo_verify = !c->helo_verify_required && conv_host_in(c, &set->helo_try_verify_hosts);
+    c->helo_junk = conv_host_in(c, &set->helo_accept_junk_hosts);
 }
 
 static enum conv_end refuse_host(struct conv *c)
@@ -269,13 +279,15 @@ enum conv_end conv_accept(struct conv *c)
     if (!str_empty(c->sess->host_address)) {
         know_client(c);
     }
-    c->helo_required = c->helo_verify_required || conv_host_in(c, &c->set->hosts_require_helo);
     c->sess->protocol = str_empty(c->sess->host_address) ? STR("local-smtp") : STR("smtp");
     if (!expand_settings(c)) {
         return END_DROP;
     }
-    if (!str_empty(c->sess->host_address) && (end = refuse_host(c)) != GO_ON) {
-        return end;
+    if (!str_empty(c->sess->host_address)) {
+        if ((end = refuse_host(c)) != GO_ON) {
+            return end;
+        }
+        know_privileges(c);
     }
     if (c->tls_at_once && (end = conv_tls_on_connect(c)) != GO_ON) {
         return end;

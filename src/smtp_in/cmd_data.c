@@ -189,6 +189,16 @@ static bool refuse_size(struct conv *c, struct receiver *r)
 
 /* ---- accepting ---- */
 
+/* -bh: what was said to be received was not. */
+static void not_real(struct conv *c)
+{
+    static const char note[] = "\n**** SMTP testing: that is not a real message id!\n\n";
+    if (c->sess->host_checking) {
+        stream_flush(c->io);
+        write_all(c->sub->out, note, sizeof note - 1);
+    }
+}
+
 static void say_accepted(struct conv *c, struct acl_reply *a)
 {
     if (c->msg->fake != FAKE_NONE) {
@@ -201,17 +211,14 @@ static void say_accepted(struct conv *c, struct acl_reply *a)
         struct str code = STR("250 ");
         reply_code(c->msg_pool, &code, &a->user, NULL, true);
         reply_lines(c, code, true, a->user);
+        not_real(c);
     } else {
         if (c->bdat_total) {
             reply(c, "250- %llu byte chunk, total %llu", (unsigned long long)c->bdat_size,
                   (unsigned long long)c->bdat_total);
         }
         reply(c, "250 OK id=%.*s", STR_ARG(c->msg->id));
-        if (c->sess->host_checking) {
-            static const char note[] = "\n**** SMTP testing: that is not a real message id!\n\n";
-            stream_flush(c->io);
-            write_all(c->sub->out, note, sizeof note - 1);
-        }
+        not_real(c);
     }
 }
 
@@ -323,7 +330,9 @@ static void keep(struct conv *c, struct receiver *r, struct verdict *v)
         return;
     }
     if (c->sess->host_checking) {
+        receive_take_size(r);
         receive_abort(r);
+        receive_log(r);
         say_accepted(c, &a);
         v->accepted = true;
         return;

@@ -126,8 +126,7 @@ enum conv_end cmd_helo(struct conv *c, const struct smtp_line *l)
     bool ehlo = l->cmd == CMD_EHLO;
     const char *hello = ehlo ? "EHLO" : "HELO";
     c->cmd_arg = l->arg;
-    bool junk = !str_empty(s->host_address) && conv_host_in(c, &c->set->helo_accept_junk_hosts);
-    if (!junk && !smtp_helo_ok(l->arg, c->set->helo_allow_chars)) {
+    if (!c->helo_junk && !smtp_helo_ok(l->arg, c->set->helo_allow_chars)) {
         return bad_argument(c, hello, l->arg);
     }
     s->helo_name = str_dup(s->pool, l->arg);

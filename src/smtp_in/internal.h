@@ -150,7 +150,8 @@ struct conv {
     bool notcp;                   /* -bs from a local process, -oMa or not */
     bool batch;                   /* -bS */
     bool lenient;                 /* -bh: lines may end in LF alone */
-    bool helo_seen, ehlo, helo_required, helo_verify_required, helo_verify, advertised_pipelining,
+    bool sender_unqualified, rcpt_unqualified, helo_junk;
+    bool helo_seen, ehlo, helo_verify_required, helo_verify, advertised_pipelining,
         advertised_chunking, advertised_dsn, advertised_8bit, count_nonmail, count_nonmail_known,
         rset_free, helo_free, ehlo_free, nolog, in_bdat, bdat_last, bdat_refused, no_mail_logged,
         data_sync_fault, quit_seen;

@@ -30,7 +30,7 @@ void reply(struct conv *c, const char *fmt, ...)
     va_start(ap, fmt);
     struct str text = str_vfmt(c->msg_pool, fmt, ap);
     va_end(ap);
-    debug("SMTP>> %.*s", STR_ARG(text));
+    TRACE(TR_receive, "SMTP>> %.*s", STR_ARG(text));
     note_rcpt_reply(c, text);
     if (c->batch) {
         if (text.p[0] > '3' && !c->batch_over) {

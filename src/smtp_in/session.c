@@ -70,15 +70,13 @@ struct str conv_printable(struct conv *c, struct str s)
 
 bool conv_unqualified_ok(struct conv *c, bool recipient)
 {
-    const struct smtp_in_settings *set = c->set;
     return str_empty(c->sess->host_address) ||
-           conv_host_in(c, recipient ? &set->recipient_unqualified_hosts
-                                     : &set->sender_unqualified_hosts);
+           (recipient ? c->rcpt_unqualified : c->sender_unqualified);
 }
 
 bool conv_host_in(struct conv *c, const struct etext *list)
 {
-    return !str_unset(list->text) && match_session_host(&c->x, list, NULL) == MATCH_YES;
+    return match_session_host(&c->x, list, NULL) == MATCH_YES;
 }
 
 enum acl_result conv_acl(struct conv *c, enum acl_where where, const struct etext *acl,
@@ -487,7 +485,7 @@ enum conv_end conv_read_command(struct conv *c, struct smtp_line *l)
     if (rc != READ_LINE && rc != READ_LONG) {
         return stream_error(c->io) == EINTR && told_to_stop(c) ? END_DROP : lost(c, rc);
     }
-    debug("SMTP<< %.*s", STR_ARG(line));
+    TRACE(TR_receive, "SMTP<< %.*s", STR_ARG(line));
     *l = smtp_parse_line(line);
     if (rc == READ_LONG) {
         l->cmd = CMD_TOO_LONG;

@@ -132,7 +132,7 @@ static int run_host_check(const struct config *conf, const struct submission *su
     s->host_address = addr;
     s->host_port = port;
     s->host_checking = true;
-    s->local = false;
+    s->local = s->sender_host_unknown = false;
     conv_init(&c, conf, s);
     caller_identify(&c.x, sub);
     s->caller_login = STR("");
@@ -147,10 +147,12 @@ static int run_host_check(const struct config *conf, const struct submission *su
                                "**** This is not for real!\n\n",
                                STR_ARG(s->host_address));
     write_all(sub->out, intro.p, intro.len);
-    log_to_stderr(LOG_STDERR_BARE);
+    log_to_stderr(trace_selected() ? LOG_STDERR_PLACE : LOG_STDERR_BARE);
+    trace_host_check(true);
     if (conv_accept(&c) == GO_ON) {
         conv_run(&c);
     }
+    trace_host_check(false);
     log_to_stderr(LOG_STDERR_NONE);
     conv_free(&c);
     return 0;

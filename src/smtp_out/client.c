@@ -67,7 +67,7 @@ bool smtp_client_cmd(struct smtp_client *c, const char *fmt, ...)
     buf_vaddf(&b, fmt, ap);
     va_end(ap);
     buf_addz(&b, "\r\n");
-    debug("SMTP>> %.*s", STR_ARG(str_rtrim(buf_str(&b))));
+    TRACE(TR_transport | TR_verify, "  SMTP>> %.*s", STR_ARG(str_rtrim(buf_str(&b))));
     return stream_puts(c->stream, buf_str(&b));
 }
 
@@ -128,7 +128,7 @@ enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct sm
             return broken(c, line.overflow);
         }
         struct str s = buf_str(&line);
-        debug("SMTP<< %.*s", STR_ARG(s));
+        TRACE(TR_transport | TR_verify, "  SMTP<< %.*s", STR_ARG(s));
         bool ok = reply_line_ok(s) && (text.len == 0 || memcmp(text.p, s.p, 3) == 0);
         buf_addz(&text, text.len ? "\n" : "");
         buf_adds(&text, s);

@@ -110,13 +110,14 @@ void transport_note(struct ectx *x, const struct delivery *d)
 {
     const struct etext *e = &d->transport->debug_print;
     struct str s;
-    if (str_unset(e->text) || !debug_enabled()) {
+    if (str_unset(e->text) || !trace_selected()) {
         return;
     }
     if (expand_option(x, e, &s)) {
-        debug("%.*s", STR_ARG(str_rtrim(s)));
+        TRACE(TR_any, "%.*s", STR_ARG(str_rtrim(s)));
     } else {
-        debug("failed to expand debug_print \"%.*s\": %.*s", STR_ARG(e->text), STR_ARG(x->error));
+        TRACE(TR_any, "failed to expand debug_print \"%.*s\": %.*s", STR_ARG(e->text),
+              STR_ARG(x->error));
     }
 }
 

@@ -30,7 +30,7 @@ struct transaction {
 
 static bool host_in(struct ectx *x, const struct etext *list, const struct host *h)
 {
-    return !str_unset(list->text) && match_host(x, list, h->name, h->address, NULL) == MATCH_YES;
+    return match_host(x, list, h->name, h->address, NULL) == MATCH_YES;
 }
 
 static int errno_of(enum smtp_status st, int fourxx)

@@ -32,7 +32,7 @@ static const struct setting settings[] = {
 
 static bool host_in(struct ectx *x, const struct etext *list, const struct host *h)
 {
-    return !str_unset(list->text) && match_host(x, list, h->name, h->address, NULL) == MATCH_YES;
+    return match_host(x, list, h->name, h->address, NULL) == MATCH_YES;
 }
 
 /* An option's value, unset after a forced failure. False after logging. */

@@ -215,7 +215,7 @@ static bool too_big(struct conv *c, int64_t size, struct str sender)
 static bool mail_in_order(struct conv *c, const struct smtp_line *l, enum conv_end *end)
 {
     *end = GO_ON;
-    if (!c->helo_seen &&
+    if (!c->helo_seen && !c->batch &&
         (c->helo_verify_required || conv_host_in(c, &c->set->hosts_require_helo))) {
         reply(c, "503 HELO or EHLO required");
         struct str who = conv_who(c, false);

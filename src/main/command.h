@@ -94,9 +94,6 @@ void debug_begin(void);
 void debug_caller(const struct command *c, const struct config *conf);
 void debug_end(int status);
 
-/* False, after saying so, if -d was given by somebody who is no administrator. */
-bool debug_permitted(const struct command *c);
-
 /* What this program has, in the lines of -bV behind the first. */
 void show_version(FILE *to);
 

@@ -26,15 +26,6 @@ void debug_begin(void)
     free(text);
 }
 
-bool debug_permitted(const struct command *c)
-{
-    if (!trace_selected() || c->caller.admin) {
-        return true;
-    }
-    fprintf(stderr, "exim: debugging permission denied\n");
-    return false;
-}
-
 void debug_caller(const struct command *c, const struct config *conf)
 {
     const struct caller *who = &c->caller;

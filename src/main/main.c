@@ -313,7 +313,7 @@ static bool may_alter(const struct command *c, const struct config *conf)
     bool owner = c->caller.uid == 0 || c->caller.uid == priv_work_uid(conf);
     bool of_others =
         c->action == ACT_DAEMON || c->action == ACT_QUEUE_RUN || c->action == ACT_MESSAGES;
-    if (debug_enabled() && !c->caller.admin) {
+    if (trace_selected() && !c->caller.admin) {
         fprintf(stderr, "exim: debugging permission denied\n");
         return false;
     }
@@ -410,8 +410,8 @@ static int command_main(struct command *c, int argc, char **argv, struct config 
         return refuse(&c->source);
     }
     *own = c->action == ACT_DAEMON ? NULL : conf;
-    if (!caller_judge(c, conf) || !debug_permitted(c) || !may_check(c, conf) ||
-        !may_alter(c, conf) || !addresses_ok(c) || !use_syslog(c, conf)) {
+    if (!caller_judge(c, conf) || !may_check(c, conf) || !may_alter(c, conf) || !addresses_ok(c) ||
+        !use_syslog(c, conf)) {
         return 1;
     }
     config_apply(conf);

@@ -10,6 +10,8 @@
 
 #include <ctype.h>
 
+enum { ADDRESS_MAX = 256 }; /* RFC 5321 4.5.3.1.3, as Exim counts: without the brackets */
+
 struct parser {
     struct pool *pool;
     struct str in;
@@ -437,6 +439,10 @@ bool mailbox_parse(struct pool *pool, struct str text, unsigned flags, struct ma
     out->text = str_empty(out->domain) ? out->local_part
                                        : STR_CAT(pool, out->local_part, STR("@"), out->domain);
     out->text.tainted = text.tainted;
+    if (out->text.len > ADDRESS_MAX) {
+        *error = str_fmt(pool, "address is ridiculously long: %.64s...", str_cstr(pool, out->text));
+        return false;
+    }
     return true;
 }
 

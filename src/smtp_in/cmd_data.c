@@ -213,7 +213,7 @@ static void say_accepted(struct conv *c, struct acl_reply *a)
         reply_lines(c, code, true, a->user);
         not_real(c);
     } else {
-        if (c->bdat_total) {
+        if (c->chunked) {
             reply(c, "250- %llu byte chunk, total %llu", (unsigned long long)c->bdat_size,
                   (unsigned long long)c->bdat_total);
         }
@@ -482,6 +482,8 @@ static bool next_chunk(struct conv *c, uint64_t *size, bool *last, enum conv_end
         if (*end != GO_ON) {
             return false;
         }
+        c->cmd = l.text;
+        c->last_was_rcpt = false;
         switch (l.cmd) {
         case CMD_BDAT:
             if (smtp_parse_bdat(l.arg, size, last)) {
@@ -490,7 +492,10 @@ static bool next_chunk(struct conv *c, uint64_t *size, bool *last, enum conv_end
             *end = reply_error(c, true, 501, STR_NONE, "missing size for BDAT command");
             return false;
         case CMD_NOOP: reply(c, "250 OK"); break;
-        case CMD_RSET: reply(c, "250 Reset OK"); return false;
+        case CMD_RSET:
+            conv_incomplete(c, "RSET");
+            reply(c, "250 Reset OK");
+            return false;
         case CMD_QUIT: *end = conv_command(c, &l); return false;
         default:
             *end = reply_error(c, true, 503, STR_NONE, "only BDAT permissible after non-LAST BDAT");
@@ -533,7 +538,7 @@ enum conv_end cmd_bdat(struct conv *c, const struct smtp_line *l)
         if (refuse_header_lf(c, &r)) {
             return GO_ON;
         }
-        if (last) {
+        if (last || r.too_big) {
             break;
         }
         reply(c, "250 %llu byte chunk received", (unsigned long long)size);
@@ -546,5 +551,6 @@ enum conv_end cmd_bdat(struct conv *c, const struct smtp_line *l)
     data_end(&d);
     c->bdat_size = size;
     c->bdat_total = total;
+    c->chunked = true;
     return finish(c, &r, &d);
 }

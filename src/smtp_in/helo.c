@@ -164,7 +164,6 @@ enum conv_end cmd_helo(struct conv *c, const struct smtp_line *l)
     reply(c, "%.*s", STR_ARG(text));
     c->helo_seen = true;
     s->protocol = conv_protocol(c);
-    conv_incomplete(c, hello);
     conv_reset(c);
     return GO_ON;
 }

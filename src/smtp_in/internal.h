@@ -90,7 +90,8 @@ struct smtp_path smtp_parse_path(struct str arg);
 
 /*
  * Takes the last NAME or NAME=VALUE off the parameters, as Exim does: it shows in which of several
- * faults is told. False if there are none left.
+ * faults is told. The value begins behind the last '='; without one it is the name once more. A
+ * name before '=' that is not of letters comes as "". False if there are none left.
  */
 bool smtp_last_param(struct str *params, struct str *name, struct str *value);
 
@@ -162,7 +163,8 @@ struct conv {
     bool rcpt_unanswered;           /* the next reply is the one to a RCPT */
     struct str rcpt_reply;          /* the first reply to a RCPT; unset: none yet */
     bool rcpt_replies_same;         /* all of them so far were alike */
-    uint64_t bdat_size, bdat_total; /* last chunk and sum; 0: not by BDAT */
+    bool chunked;                   /* the message came by BDAT */
+    uint64_t bdat_size, bdat_total; /* last chunk and sum */
     int queue_smtp;                 /* messages so far that were not queued only */
     uint64_t size_limit;            /* message_size_limit, 0: none */
     struct str cmd;                 /* the command line in hand */

@@ -6,6 +6,7 @@
  */
 #include "smtp_in/internal.h"
 
+#include <ctype.h>
 #include <limits.h>
 
 /* What parameters asked for. */
@@ -16,17 +17,25 @@ struct params {
     struct str auth, envid, orcpt;
     int ret, notify;
     bool notify_set, prdr;
+    bool stop;         /* nothing more is looked at */
     const char *error; /* a 501 */
     bool unknown;      /* the rest is no parameter of ours: the address is malformed */
 };
 
-/* What is no number is overlooked, as by Exim. */
-static void set_size(struct params *p, struct str value)
+/* False if the value is no number; a negative one is as huge as to Exim. */
+static bool set_size(struct params *p, struct str value)
 {
-    uint64_t n;
-    if (str_to_u64(value, 10, &n)) {
-        p->size = n > INT_MAX ? INT_MAX : (int64_t)n;
+    bool minus = str_starts(value, "-");
+    struct str digits = minus || str_starts(value, "+") ? str_from(value, 1) : value;
+    for (uint32_t i = 0; i < digits.len; i++) {
+        if (!isdigit((unsigned char)digits.p[i])) {
+            return false;
+        }
     }
+    uint64_t n;
+    bool fits = str_to_u64(digits, 10, &n) && n <= INT_MAX && (!minus || n == 0);
+    p->size = fits ? (int64_t)n : INT_MAX;
+    return !str_empty(digits);
 }
 
 static void set_body(struct params *p, struct str value)
@@ -49,33 +58,40 @@ static void set_ret(struct params *p, struct str value)
     }
 }
 
-static bool is_mail_param(struct str name)
+/* Takes one parameter; false if it is not for MAIL. Those not offered to the client do nothing. */
+static bool mail_param(struct conv *c, struct params *p, struct str name, struct str value)
 {
-    return str_isi(name, "SIZE") || str_isi(name, "BODY") || str_isi(name, "AUTH") ||
-           str_isi(name, "RET") || str_isi(name, "ENVID") || str_isi(name, "PRDR");
-}
-
-/* One parameter of MAIL. Those of an extension are overlooked where it was not offered. */
-static void set_mail_param(struct conv *c, struct params *p, struct str name, struct str value)
-{
-    if (str_isi(name, "PRDR")) {
-        p->prdr = c->set->prdr_enable;
-    } else if (str_empty(value)) {
-        return;
-    } else if (str_isi(name, "SIZE")) {
-        set_size(p, value);
-    } else if (str_isi(name, "BODY") && c->advertised_8bit) {
-        set_body(p, value);
+    if (str_isi(name, "SIZE")) {
+        p->stop = !set_size(p, value);
+    } else if (str_isi(name, "BODY")) {
+        if (c->advertised_8bit) {
+            set_body(p, value);
+        }
     } else if (str_isi(name, "AUTH")) {
         p->auth = value;
-    } else if (str_isi(name, "RET") && c->advertised_dsn) {
-        set_ret(p, value);
-    } else if (str_isi(name, "ENVID") && c->advertised_dsn) {
-        p->error = str_unset(p->envid) ? NULL : "ENVID can be specified once only";
-        p->envid = value;
+    } else if (str_isi(name, "RET")) {
+        if (c->advertised_dsn) {
+            set_ret(p, value);
+        }
+    } else if (str_isi(name, "ENVID")) {
+        if (c->advertised_dsn) {
+            p->error = str_unset(p->envid) ? NULL : "ENVID can be specified once only";
+            p->envid = value;
+        }
+    } else if (str_isi(name, "PRDR")) {
+        p->prdr = c->set->prdr_enable;
+    } else if (str_isi(name, "SMTPUTF8")) {
+        p->error = "SMTPUTF8 used when not advertised";
+    } else {
+        return false;
     }
+    return true;
 }
 
+/*
+ * As Exim does, from the last to the first. One without a value, or a size that is no number, is
+ * dropped and ends it: what stands before it is then taken for a part of the address.
+ */
 static struct params mail_params(struct conv *c, struct str rest)
 {
     struct params p = {.size = -1};
@@ -83,11 +99,13 @@ static struct params mail_params(struct conv *c, struct str rest)
     for (p.left = rest; !p.error && !p.unknown && smtp_last_param(&rest, &name, &value);) {
         struct str whole = p.left;
         p.left = rest;
-        if (is_mail_param(name)) {
-            set_mail_param(c, &p, name, str_unset(value) ? name : value);
-        } else {
+        struct params before = p;
+        if (!mail_param(c, &p, name, value)) {
             p.unknown = true;
             p.left = whole;
+        } else if (p.stop || str_empty(value)) {
+            p = before;
+            p.unknown = true;
         }
     }
     return p;
@@ -182,9 +200,10 @@ static bool parse_path(struct conv *c, const struct smtp_path *path, const struc
                        bool null_ok, struct mailbox *m, enum conv_end *end)
 {
     /* A parameter we do not know makes it all, up to there, a malformed address. */
-    struct str left = str_trim(p->left), error;
-    struct str arg =
-        str_empty(left) ? path->path : STR_CAT(c->msg_pool, path->path, STR(" "), left);
+    struct str left = str_trim(p->left), error, arg = path->path;
+    if (!str_empty(left)) {
+        arg.len = (uint32_t)(left.p + left.len - arg.p); /* both are views of the command */
+    }
     struct str text = p->unknown ? arg : path->path;
     if (c->conf->rewrite_sees_smtp) {
         text = rewrite_smtp(&c->x, c->conf->rewrite_rules, text);

@@ -104,9 +104,17 @@ bool smtp_last_param(struct str *params, struct str *name, struct str *value)
         begin--;
     }
     struct str word = str_from(*params, begin);
-    ptrdiff_t eq = str_chr(word, '=');
-    *name = eq < 0 ? word : str_sub(word, 0, (size_t)eq);
-    *value = eq < 0 ? STR_NONE : str_from(word, (size_t)eq + 1);
+    uint32_t eq = word.len;
+    while (eq > 0 && word.p[eq - 1] != '=') {
+        eq--;
+    }
+    *name = eq ? str_sub(word, 0, eq - 1u) : word;
+    *value = eq ? str_from(word, eq) : word;
+    for (uint32_t i = 0; eq && i < name->len; i++) {
+        if (!isalpha((unsigned char)name->p[i])) {
+            *name = STR("");
+        }
+    }
     *params = str_sub(*params, 0, begin);
     return true;
 }

@@ -348,13 +348,14 @@ static void take_facts(struct receiver *r)
     struct message *m = r->msg;
     m->size = r->header_bytes + m->body_size;
     m->received_count = 0;
+    r->message_id = STR_NONE;
     for (struct header *h = m->headers; h; h = h->next) {
         if (h->type == '*') {
             continue;
         }
         m->received_count += h->type == 'P';
         struct str name = header_name(h);
-        if (str_isi(name, "message-id")) {
+        if (str_isi(name, "message-id") && str_unset(r->message_id)) {
             r->message_id = header_body(h);
         } else if (str_isi(name, "subject")) {
             r->subject = header_body(h);

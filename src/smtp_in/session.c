@@ -36,6 +36,7 @@ void conv_reset(struct conv *c)
     c->rcpt_replies_same = true;
     c->too_many_rcpts = c->discarded = false;
     c->bdat_size = c->bdat_total = 0;
+    c->chunked = false;
     c->batch_start = c->lines;
 }
 
@@ -369,6 +370,11 @@ static enum conv_end faulty_line(struct conv *c, const struct smtp_line *l)
     switch (l->cmd) {
     case CMD_BAD_ARG: return reply_error(c, false, 501, STR_NONE, "unexpected argument data");
     case CMD_NUL: {
+        struct str seen = str_dup(c->msg_pool, c->cmd);
+        for (char *p = (char *)seen.p; (p = memchr(p, 0, (size_t)(seen.p + seen.len - p)));) {
+            *p = '?';
+        }
+        c->cmd = seen;
         enum conv_end end =
             reply_error(c, false, 0, STR_NONE, "NUL character(s) present (shown as '?')");
         reply(c, "501 NUL characters are not allowed in SMTP commands");

@@ -132,6 +132,8 @@ my @RULES = (
     # --- what a script asks for with munge
     ['loopback address', '*', qr/\[::1\]/, '[127.0.0.1]', 'either protocol will do', 'munge loopback'],
     ['folder of commands', '*', qr{(?<![\w/])/usr/bin/}, '/bin/', 'one may be a link to the other', 'munge sys_bindir'],
+    ['long runs', "$LOG stderr", qr/((\S)\2{29,})/, sub ($self, $what, @) { substr($what, 0, 1) . '{' . length($what) . '}' },
+        'hundreds of the same character are not for reading', 'munge runs'],
     ['system error number', "$LOG stderr", qr/\berrno=-?\d+/, 'errno=nnn', 'numbers depend on the system', 'munge errno'],
 
     # --- swaks

@@ -216,6 +216,22 @@ static enum verify_result rejected(struct talk *t, const char *why)
     return VERIFY_FAIL;
 }
 
+/* A command without a clear answer: says which. */
+static enum verify_result unclear(struct talk *t, enum smtp_status st)
+{
+    struct pool *pool = t->x->pool;
+    if (st == SMTP_TEMP) {
+        t->a->message = remote_error(t);
+    } else if (st == SMTP_CLOSED) {
+        t->a->message = with_host(
+            t, str_fmt(pool, "response to \"%.*s\" was: connection dropped", STR_ARG(t->sent)));
+    } else {
+        t->a->message = with_host(
+            t, smtp_client_error(t->client, pool, st, str_cstr(pool, t->sent), &t->reply));
+    }
+    return VERIFY_DEFER;
+}
+
 /* MAIL for the check proper. */
 static enum verify_result say_mail(struct talk *t)
 {
@@ -227,7 +243,7 @@ static enum verify_result say_mail(struct talk *t)
         }
         return rejected(t, "mail");
     }
-    return st == SMTP_OK ? VERIFY_OK : VERIFY_DEFER;
+    return st == SMTP_OK ? VERIFY_OK : unclear(t, st);
 }
 
 /* Whether the domain takes any local part. VERIFY_OK: it does, nothing more need be asked. */
@@ -293,8 +309,7 @@ static enum verify_result converse(struct talk *t)
         return rejected(t, "recipient");
     }
     if (st != SMTP_OK) {
-        t->a->message = st == SMTP_TEMP ? remote_error(t) : t->a->message;
-        return VERIFY_DEFER;
+        return unclear(t, st);
     }
     t->known->address = CALLOUT_YES;
     return t->c->postmaster && t->known->postmaster != CALLOUT_YES ? ask_postmaster(t) : VERIFY_OK;
@@ -344,7 +359,7 @@ static enum smtp_status open_client(struct talk *t, struct delivery *d,
     if (smtp_tls_plan(t->x, d, true, &plan, error) == ADDR_OK) {
         st = smtp_tls_open(t->x, t->x->pool, &plan, o, &t->client, &t->reply, error);
     }
-    if (st >= SMTP_TLS_FAILED) {
+    if (st != SMTP_OK && st != SMTP_PERM) {
         *error = with_host(t, *error);
     }
     return st;

@@ -305,6 +305,30 @@ static bool run_one(struct query *q, struct str domain, enum dns_type type)
     return true;
 }
 
+/* Separators, modifiers and type; the names are left in *rest. */
+static bool parse_query(struct query *q, struct lookup_call *c, struct str *rest)
+{
+    *q = (struct query){.call = c, .defer = LAX, .dnssec = LAX};
+    *rest = str_trim(c->key);
+    buf_init(&q->out, c->pool, RESULT_MAX);
+    parse_separators(q, rest);
+    return parse_modifiers(q, rest) && parse_type(q, rest);
+}
+
+bool dnsdb_text(struct lookup_call *c, const struct dns_answer *a)
+{
+    struct query q;
+    struct str rest;
+    if (!parse_query(&q, c, &rest)) {
+        return false;
+    }
+    for (size_t i = 0; i < a->n; i++) {
+        add_record(&q, &a->rr[i]);
+    }
+    c->data = buf_str(&q.out);
+    return true;
+}
+
 static bool run(struct query *q, struct str domain)
 {
     struct ip ip;
@@ -317,15 +341,13 @@ static bool run(struct query *q, struct str domain)
 
 static enum lookup_result find_dnsdb(struct lookup_call *c)
 {
-    struct query q = {.call = c, .defer = LAX, .dnssec = LAX};
-    struct str rest = str_trim(c->key), domain;
+    struct query q;
+    struct str rest, domain;
     struct ip ip;
     int sep = 0;
     c->do_cache = false;
     last.authentic = NULL;
-    buf_init(&q.out, c->pool, RESULT_MAX);
-    parse_separators(&q, &rest);
-    if (!parse_modifiers(&q, &rest) || !parse_type(&q, &rest)) {
+    if (!parse_query(&q, c, &rest)) {
         return LK_DEFER;
     }
     if (q.type->type == DNS_PTR && ip_parse(rest, &ip) && ip.family == AF_INET6) {

@@ -11,6 +11,7 @@
 #include "lookup/internal.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -59,15 +60,16 @@ struct meta {
 struct check {
     int fd;
     size_t page_size;
-    uint64_t last_page;
-    bool free_list; /* the tree in hand is the one of free pages */
+    uint64_t last_page; /* that was ever in use */
+    uint64_t pages;     /* that the file has: nothing else bounds what a damaged one asks for */
+    bool free_list;     /* the tree in hand is the one of free pages */
     struct tree seen;
 };
 
 static bool read_page(const struct check *c, uint64_t number, unsigned char *page)
 {
     struct page_head head;
-    if (number > c->last_page ||
+    if (number >= c->pages ||
         pread(c->fd, page, c->page_size, (off_t)(number * c->page_size)) != (ssize_t)c->page_size) {
         return false;
     }
@@ -100,7 +102,7 @@ static bool big_sound(struct check *c, uint64_t first, size_t len)
 {
     size_t pages = (HEADER - 1 + len) / c->page_size + 1, size = pages * c->page_size;
     struct page_head head;
-    if (first > c->last_page || pages > c->last_page - first + 1) {
+    if (first >= c->pages || pages > c->pages - first) {
         return false;
     }
     unsigned char *data = malloc(size);
@@ -199,7 +201,8 @@ bool hints_file_sound(int fd)
     if (sizeof(size_t) != sizeof(uint64_t)) {
         return true;
     }
-    if (!read_meta(fd, 0, &m[0])) {
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !read_meta(fd, 0, &m[0])) {
         return false;
     }
     size_t size = m[0].trees[0].pad;
@@ -207,6 +210,9 @@ bool hints_file_sound(int fd)
         return false;
     }
     const struct meta *last = m[1].txn > m[0].txn ? &m[1] : &m[0];
-    struct check c = {.fd = fd, .page_size = size, .last_page = last->last_page};
+    struct check c = {.fd = fd,
+                      .page_size = size,
+                      .last_page = last->last_page,
+                      .pages = (uint64_t)st.st_size / size};
     return tree_sound(&c, &last->trees[0], true) && tree_sound(&c, &last->trees[1], false);
 }

@@ -65,6 +65,12 @@ struct str lookup_dnssec_state(void);
  */
 bool hints_file_sound(int fd);
 
+/*
+ * What a dnsdb query (in c->key) makes of an answer that is at hand, whatever name it asks for: into
+ * c->data. False with c->error for a query that is wrong.
+ */
+bool dnsdb_text(struct lookup_call *c, const struct dns_answer *a);
+
 extern const struct lookup_driver lookup_lsearch, lookup_wildlsearch, lookup_nwildlsearch,
     lookup_iplsearch, lookup_dsearch, lookup_cdb, lookup_dnsdb, lookup_passwd;
 

@@ -118,6 +118,11 @@ bool route_drop_host(void *closure, struct str name, struct str address);
 /* True if a domain matches a router's list (unset lists match nothing). */
 bool route_domain_in(struct ectx *x, const struct etext *list, struct str domain);
 
+/* ---- what a queryprogram prints (queryprogram.c) ---- */
+
+/* The value of NAME=text or NAME="text" in the line; unset if it is not there. */
+struct str queryprogram_field(struct pool *pool, struct str line, const char *name);
+
 /* ---- route_list, route_data (route_list.c) ---- */
 
 /* A host list and its options, as in route_data. */

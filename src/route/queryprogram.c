@@ -129,8 +129,7 @@ static bool run(struct route_job *job, const struct router *r, struct address *a
     return false;
 }
 
-/* The value of NAME=text or NAME="text" in the line; unset if it is not there. */
-static struct str field(struct pool *pool, struct str line, const char *name)
+struct str queryprogram_field(struct pool *pool, struct str line, const char *name)
 {
     struct str key = STR_CAT(pool, str_c(name), STR("="));
     struct route_rule word;
@@ -148,8 +147,10 @@ static enum route_result accept_as_told(struct route_job *job, const struct rout
                                         struct address *a, struct str rest)
 {
     struct ectx *x = job->x;
-    struct str name = field(x->pool, rest, "transport"), hosts = field(x->pool, rest, "hosts"),
-               data = field(x->pool, rest, "data"), lookup = field(x->pool, rest, "lookup");
+    struct str name = queryprogram_field(x->pool, rest, "transport"),
+               hosts = queryprogram_field(x->pool, rest, "hosts"),
+               data = queryprogram_field(x->pool, rest, "data"),
+               lookup = queryprogram_field(x->pool, rest, "lookup");
     struct host_search s = {.router = r, .find_failed = HOST_DEFER, .all_ignored = HOST_DEFER};
     const struct transport *t = NULL;
     bool ok = true;

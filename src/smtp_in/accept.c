@@ -101,8 +101,7 @@ static bool ports_match(struct str field, int theirs, int ours)
            str_to_i64(str_trim(field), &b) && a == theirs && b == ours;
 }
 
-/* The login in "port , port : USERID : system : login"; the ports must be those that were asked for. */
-static struct str parse_ident(struct conv *c, struct str line)
+struct str ident_parse(struct pool *pool, struct str line, int theirs, int ours)
 {
     struct str field, rest = line;
     for (int i = 0; i < 3; i++) {
@@ -112,13 +111,12 @@ static struct str parse_ident(struct conv *c, struct str line)
         }
         field = str_trim(str_sub(rest, 0, (size_t)colon));
         rest = str_from(rest, (size_t)colon + 1);
-        if ((i == 0 && !ports_match(field, c->sess->host_port, c->sess->interface_port)) ||
-            (i == 1 && !str_is(field, "USERID"))) {
+        if ((i == 0 && !ports_match(field, theirs, ours)) || (i == 1 && !str_is(field, "USERID"))) {
             return STR_NONE;
         }
     }
     rest = str_ltrim(rest);
-    struct str login = str_printable(c->sess->pool, str_sub(rest, 0, LOGIN_MAX), true);
+    struct str login = str_printable(pool, str_sub(rest, 0, LOGIN_MAX), true);
     return str_empty(login) ? STR_NONE : str_taint(login);
 }
 
@@ -159,7 +157,7 @@ void accept_ident(struct conv *c)
     buf_init(&b, c->msg_pool, IDENT_MAX);
     struct str query = str_fmt(c->msg_pool, "%d , %d\r\n", s->host_port, s->interface_port);
     if (stream_puts(io, query) && stream_flush(io) && read_ident(io, &b)) {
-        s->ident = parse_ident(c, buf_str(&b));
+        s->ident = ident_parse(s->pool, buf_str(&b), s->host_port, s->interface_port);
     }
     stream_close(&io);
 }

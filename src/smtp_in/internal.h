@@ -284,6 +284,12 @@ enum conv_end conv_accept(struct conv *c);
 /* The same for a batch: nothing is said, no client is looked at. */
 void conv_quiet_start(struct conv *c);
 
+/*
+ * The login in a reply of RFC 1413, "port , port : USERID : system : login"; unset if there is none.
+ * The ports must be those that were asked for.
+ */
+struct str ident_parse(struct pool *pool, struct str line, int theirs, int ours);
+
 /* Asks RFC 1413 who the client is; the session's ident. */
 void accept_ident(struct conv *c);
 

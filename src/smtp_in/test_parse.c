@@ -131,3 +131,29 @@ TEST(smtp_long_replies_are_split)
     CHECK(str_chr(out, '\n') > 0 && str_chr(out, '\n') <= 75);
     CHECK_STR(reply_split(unit_pool(), STR("short")), "short");
 }
+
+/* RFC 1413: only USERID names somebody, and what it says is made printable. */
+TEST(ident_replies)
+{
+    static const struct {
+        const char *line, *login;
+    } cases[] = {
+        {"6191 , 23 : USERID : UNIX : fred", "fred"},
+        {"6191,23:USERID:OTHER,US-ASCII:a:b", "a:b"},
+        {"6191,23:userid:OTHER:ab", NULL},
+        {"6191 , 23 : USERID : UNIX : a\001b", "a\\001b"},
+        {"6191, 23 : ERROR : NO-USER", NULL},
+        {"6191, 23 : USERID : UNIX :", NULL},
+        {"6191, 23 : USERID", NULL},
+        {"6193, 23 : USERID : UNIX : fred", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct str login = ident_parse(unit_pool(), str_taint(str_c(cases[i].line)), 6191, 23);
+        CHECK(str_unset(login) == !cases[i].login);
+        if (cases[i].login) {
+            CHECK_STR(login, cases[i].login);
+            CHECK(login.tainted);
+        }
+    }
+}

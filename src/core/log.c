@@ -133,7 +133,10 @@ static void take_path(const struct config *conf, struct str list)
         } else {
             state.to_file = true;
             if (!str_empty(item)) {
-                state.path = str_dup(state.pool, item);
+                /* A relative path is one below the spool directory, where Exim works. */
+                struct str above = core_settings(conf)->spool_directory;
+                state.path = str_starts(item, "/") ? str_dup(state.pool, item)
+                                                   : STR_CAT(state.pool, above, STR("/"), item);
             }
         }
     }

@@ -271,10 +271,20 @@ static bool set_sender(struct command *c, int n, struct str value)
     return true;
 }
 
+/* -od…: -odqs keeps what goes by SMTP back, whatever else says how the rest is delivered. */
 static bool set_how(struct command *c, int n, struct str value)
 {
     (void)value;
-    c->submission.how = (enum queue_how)n;
+    enum queue_how before = c->submission.how, how = (enum queue_how)n;
+    bool no_smtp = before == QUEUE_SMTP_ONLY || before == QUEUE_SMTP_FOREGROUND;
+    if (how == QUEUE_SMTP_ONLY && before == QUEUE_FOREGROUND) {
+        how = QUEUE_SMTP_FOREGROUND;
+    } else if (how == QUEUE_FOREGROUND && no_smtp) {
+        how = QUEUE_SMTP_FOREGROUND;
+    } else if (how == QUEUE_BACKGROUND_GIVEN && no_smtp) {
+        how = QUEUE_SMTP_ONLY;
+    }
+    c->submission.how = how;
     c->submission.how_set = true;
     return true;
 }

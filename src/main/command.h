@@ -58,6 +58,7 @@ struct command {
     bool retry_times;          /* -Mc: as in an ordinary delivery */
     /* tests */
     bool verify, as_sender, names_only, verbose;
+    struct map *seen;                    /* addresses that were shown */
     struct str message_file, message_id; /* -bem, -Mset */
     struct str log_line, bi_argument, syslog_tag;
     /* reading the command line */

@@ -24,7 +24,8 @@ static int run_receive(struct command *c, const struct config *conf)
     s->trusted = c->caller.trusted;
     s->admin = c->caller.admin;
     s->caller = c->caller.login;
-    bool here = s->mode == SUBMIT_HOST_CHECK || (s->how_set && s->how == QUEUE_FOREGROUND);
+    bool here = s->mode == SUBMIT_HOST_CHECK ||
+                (s->how_set && (s->how == QUEUE_FOREGROUND || s->how == QUEUE_SMTP_FOREGROUND));
     int status = here ? -1 : smtp_in_submit_remote(conf, s);
     if (status >= 0) {
         return status;
@@ -149,15 +150,15 @@ static int each_input(struct command *c, const struct config *conf,
 
 static int test_one_address(struct command *c, const struct config *conf, struct str address)
 {
-    struct pool *pool = pool_new("address test");
-    struct queue_test t = {.session = test_session(c, conf, pool),
-                           .sender = test_sender(c, conf, pool),
+    struct queue_test t = {.session = test_session(c, conf, c->pool),
+                           .sender = test_sender(c, conf, c->pool),
+                           .seen = c->seen && c->args.n ? c->seen : map_new(c->pool, false),
                            .verify = c->verify,
+                           .all = c->verbose,
                            .as_sender = c->as_sender,
                            .admin = c->caller.admin};
-    int status = queue_test_address(conf, pool, address, &t);
-    pool_free(&pool);
-    return status;
+    c->seen = t.seen;
+    return queue_test_address(conf, c->pool, address, &t);
 }
 
 static int run_test_address(struct command *c, const struct config *conf)

@@ -633,11 +633,27 @@ static int supervise(struct command *c, struct config *conf, int ready)
     return ok ? 0 : 1;
 }
 
-/* Leaves the caller's session; the caller waits until the daemon listens. */
+/*
+ * The exit status for the caller, who waits until the daemon listens; but not for as long as it may
+ * take until others let go of a port.
+ */
+static int await_start(int fd)
+{
+    enum { PATIENCE = 3000 };
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char answer = 'n';
+    int n;
+    while ((n = poll(&p, 1, PATIENCE)) < 0 && errno == EINTR) {
+    }
+    while (n > 0 && read(fd, &answer, 1) < 0 && errno == EINTR) {
+    }
+    return n == 0 || answer == 'y' ? 0 : 1;
+}
+
+/* Leaves the caller's session. */
 static int daemonize(struct command *c, struct config *conf)
 {
     int p[2];
-    char answer = 'n';
     if (pipe(p) < 0) {
         return 1;
     }
@@ -647,10 +663,9 @@ static int daemonize(struct command *c, struct config *conf)
     }
     if (pid > 0) {
         close(p[1]);
-        while (read(p[0], &answer, 1) < 0 && errno == EINTR) {
-        }
+        int status = await_start(p[0]);
         pool_free(&conf->pool);
-        return answer == 'y' ? 0 : 1;
+        return status;
     }
     close(p[0]);
     setsid();
@@ -681,8 +696,9 @@ int run_daemon(struct command *c, const struct config *conf)
         return 1;
     }
     absolute_files(c);
-    if (chdir("/") < 0) {
+    struct str spool = core_settings(conf)->spool_directory;
+    if (chdir(str_cstr(c->pool, spool)) < 0 && chdir("/") < 0) {
         return 1;
     }
-    return c->foreground ? supervise(c, own, -1) : daemonize(c, own);
+    return c->foreground || c->verbose ? supervise(c, own, -1) : daemonize(c, own);
 }

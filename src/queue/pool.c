@@ -175,7 +175,7 @@ static enum queue_how decide(const struct config *conf, struct str id, enum queu
         return QUEUE_ONLY;
     }
     if (smtp && open) {
-        how = QUEUE_SMTP_ONLY;
+        how = how == QUEUE_FOREGROUND ? QUEUE_SMTP_FOREGROUND : QUEUE_SMTP_ONLY;
     }
     if (s->queue_only_load >= 0 && getloadavg(&load, 1) == 1 && load * 1000 > s->queue_only_load) {
         if (log_wants(LS_delay_delivery)) {
@@ -191,12 +191,12 @@ double queue_hand_over(const struct config *conf, struct str id, enum queue_how 
 {
     double too_busy = -1;
     how = decide(conf, id, how, &too_busy);
-    bool local = how == QUEUE_SMTP_ONLY;
+    bool local = how == QUEUE_SMTP_ONLY || how == QUEUE_SMTP_FOREGROUND;
     unsigned flags = DELIVER_FIRST | (local ? DELIVER_LOCAL_ONLY : 0);
     if (how == QUEUE_ONLY) {
         return queue_settings(conf)->queue_only_load_latch ? too_busy : -1;
     }
-    if (how == QUEUE_FOREGROUND) {
+    if (how == QUEUE_FOREGROUND || how == QUEUE_SMTP_FOREGROUND) {
         queue_deliver(conf, id, flags | DELIVER_FOREGROUND);
     } else if (!tell_pool(conf, id, local ? 'L' : 'D')) {
         deliver_in_child(conf, id, flags);

@@ -44,7 +44,8 @@ enum queue_how {
     QUEUE_BACKGROUND, /* nothing was asked for: queue_only may make it QUEUE_ONLY */
     QUEUE_FOREGROUND,
     QUEUE_ONLY,
-    QUEUE_SMTP_ONLY,
+    QUEUE_SMTP_ONLY,       /* -odqs: what goes by SMTP waits */
+    QUEUE_SMTP_FOREGROUND, /* the same, and the rest is delivered here */
     QUEUE_BACKGROUND_GIVEN /* -odb: overrides queue_only unless queue_only_override is off */
 };
 double queue_hand_over(const struct config *conf, struct str id, enum queue_how how);
@@ -127,7 +128,9 @@ int queue_act(const struct config *conf, enum queue_action what, struct str id,
 struct queue_test {
     struct session *session; /* the caller's */
     struct str sender;       /* of the message that is not there; empty: a bounce */
+    struct map *seen;        /* addresses that were shown already, of the same pool */
     bool verify;             /* -bv, -bvs; else -bt */
+    bool all;                /* -v: verification tells of all addresses that it comes to */
     bool as_sender;          /* -bvs */
     bool admin;              /* may know why not */
 };

@@ -16,7 +16,7 @@ struct test {
     struct message m;
     struct route_job route;
     struct pool *pool;
-    bool verify, admin;
+    bool verify, all, admin;
     int status;
     struct map *seen;
 };
@@ -212,13 +212,12 @@ static void test_one(struct test *t, struct str text, bool as_sender)
     TRACE(TR_verify, ROW_OF_48 "\n%s %.*s", t->verify ? "Verifying" : "Testing", STR_ARG(address));
     address = rewrite_address(&t->x, t->x.conf->rewrite_rules, address,
                               as_sender ? RW_ENVFROM : RW_ENVTO);
-    t->seen = map_new(t->pool, false);
     if (as_sender) { /* what goes to a sender comes from nobody */
         t->m.sender = STR("");
         t->m.return_path = address;
     }
     struct address *a = route_new_address(&t->x, address);
-    if (t->verify) {
+    if (t->verify && !t->all) {
         test_verification(t, a);
     } else {
         test_routing(t, a);
@@ -232,7 +231,9 @@ int queue_test_address(const struct config *conf, struct pool *pool, struct str 
     bool verify = how->verify, as_sender = how->as_sender;
     t->pool = pool;
     t->verify = verify;
+    t->all = how->all;
     t->admin = how->admin;
+    t->seen = how->seen;
     ectx_init(&t->x, conf, pool);
     t->m = (struct message){
         .pool = pool, .sender = how->sender, .sender_set = true, .session_facts = how->session};

@@ -57,6 +57,12 @@ static void put_headers(struct receiver *r, struct str subject, struct str to,
     put_text(r, STR_CAT(pool, STR("Subject: "), subject, STR("\n\n")));
 }
 
+/* Is it part of what was sent? Bcc is, whether or not -t has taken it out. */
+static bool was_sent(const struct header *h)
+{
+    return h->type != '*' || str_startsi(h->text, "bcc") || str_startsi(h->text, "resent-bcc");
+}
+
 /* The message as far as it was read, or as much of it as may go back. */
 static void put_copy(struct receiver *r, const struct message *about)
 {
@@ -69,7 +75,7 @@ static void put_copy(struct receiver *r, const struct message *about)
     put_text(r, policy.return_body ? STR("---- This is what was sent:\n\n")
                                    : STR("---- These are the headers of what was sent:\n\n"));
     for (const struct header *h = about->headers; h; h = h->next) {
-        if (h->type != '*') {
+        if (was_sent(h)) {
             put_text(r, h->text);
         }
     }

@@ -401,7 +401,7 @@ bool receive_commit(struct receiver *r, enum queue_how how)
         how = QUEUE_ONLY;
     }
     if (m->queue_first_pass && how != QUEUE_ONLY) {
-        how = QUEUE_SMTP_ONLY;
+        how = how == QUEUE_FOREGROUND ? QUEUE_SMTP_FOREGROUND : QUEUE_SMTP_ONLY;
     }
     r->how = m->frozen ? QUEUE_ONLY : how;
     return true;

@@ -316,6 +316,15 @@ static enum acl_test run_statements(struct acl_job *j, const struct acl *acl)
     return TEST_FAIL; /* with what the last statement's conditions said */
 }
 
+/* The log has all of it; what may reach the client has nothing. */
+static struct acl *refuse_tainted(struct acl_job *j, struct str text)
+{
+    log_msg(LOG_MAIN | LOG_PANIC, j->x->msg, "attempt to use tainted ACL text \"%.*s\"",
+            STR_ARG(text));
+    j->log = STR("internal configuration error");
+    return NULL;
+}
+
 /* The ACL that a text without arguments stands for: a name, a file, or the ACL itself. */
 static struct acl *find_acl(struct acl_job *j, struct str text)
 {
@@ -329,20 +338,16 @@ static struct acl *find_acl(struct acl_job *j, struct str text)
             return known;
         }
     }
+    if (text.tainted) {
+        return refuse_tainted(j, text);
+    }
     if (str_starts(text, "/") && !str_any_in(text, " \t\n")) {
         name = text;
-        if (text.tainted) {
-            j->log = str_fmt(pool, "attempt to open tainted ACL file name \"%.*s\"", STR_ARG(text));
-            return NULL;
-        }
         if (file_read(pool, name, MAX_FILE, &text) < 0) {
             j->log = str_fmt(pool, "failed to open ACL file \"%.*s\": %m", STR_ARG(name));
             return NULL;
         }
         TRACE_IN(TR_acl | TR_bh, "read ACL from file %.*s", STR_ARG(name));
-    } else if (text.tainted) {
-        j->log = str_fmt(pool, "attempt to use tainted ACL text \"%.*s\"", STR_ARG(text));
-        return NULL;
     }
     struct acl *acl = acl_compile(j->x, name, text, &error);
     if (!acl) {

@@ -85,9 +85,14 @@ enum verify_result verify_do(struct ectx *x, struct str address, const struct ve
                                 how->is_sender ? RW_ENVFROM : RW_ENVTO);
     }
     if (how->is_sender && str_eq(address, x->msg->sender)) {
-        x->msg->sender = str_dup(x->msg->pool, clean); /* from now on it is the one that was rewritten */
+        x->msg->sender =
+            str_dup(x->msg->pool, clean); /* from now on it is the one that was rewritten */
     }
     struct address *outer = x->addr;
+    if (outer) { /* routing finds out anew what lists say */
+        outer->domain_data = outer->local_part_data = STR_NONE;
+    }
+    acl_note(x->msg)->sender_data = STR_NONE;
     bool verifying = x->verifying, verifying_sender = x->verifying_sender;
     x->verifying = true;
     x->verifying_sender = how->is_sender;

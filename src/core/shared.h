@@ -285,6 +285,7 @@ struct message {
     bool msglog_on_disk;               /* a message log file was written */
     struct str return_path;            /* while a transport runs */
     /* -- while one is being received -- */
+    bool making_received; /* its Received: is being made: $received_for tells */
     int rcpt_count, rcpt_fail_count, rcpt_defer_count, recipients_discarded;
     size_t recipients_removed; /* -t: addresses in header lines that arguments took away */
     struct str fake_reply;     /* text for control = fakereject / fakedefer */

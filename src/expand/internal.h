@@ -477,4 +477,7 @@ enum match match_why(struct match_state *st, enum match result, const char *fmt,
 /* Gives net/ and lookup/ what they need of this room to work with a configuration. */
 void expand_lend(struct config *conf);
 
+/* False, and logged, if the name of a file to look up in is tainted. */
+bool lookup_file_ok(struct ectx *x, struct str file);
+
 #endif

@@ -15,6 +15,14 @@ static bool not_done(struct ectx *x, enum lookup_result r, struct str key, struc
     return eval_fail(x, "lookup of \"%.*s\" gave DEFER: %.*s", STR_ARG(key), STR_ARG(error));
 }
 
+bool lookup_file_ok(struct ectx *x, struct str file)
+{
+    if (file.tainted) {
+        log_msg(LOG_MAIN | LOG_PANIC, x->msg, "Tainted filename for search: '%.*s'", STR_ARG(file));
+    }
+    return !file.tainted;
+}
+
 bool item_lookup(struct ectx *x, const struct item *it, struct str *out)
 {
     const struct lookup_type *t = &it->lookup->type;
@@ -26,6 +34,9 @@ bool item_lookup(struct ectx *x, const struct item *it, struct str *out)
         return false;
     }
     bool single = t->driver->flags & LOOKUP_SINGLE_KEY;
+    if (single && !lookup_file_ok(x, where)) {
+        return eval_fail(x, "NULL"); /* Exim's log says no more */
+    }
     enum lookup_result r = lookup_find(x->conf, x->pool, t, single ? where : STR(""),
                                        single ? key : where, &data, NULL, &wild, &fixed, &error);
     if (r == LK_DEFER || r == LK_ERROR) {

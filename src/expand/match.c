@@ -126,6 +126,10 @@ static enum match match_lookup(struct match_state *st, const struct pattern *p, 
 {
     bool single = p->lookup.driver->flags & LOOKUP_SINGLE_KEY;
     struct str data, wild, fixed, error;
+    if (single && !lookup_file_ok(st->x, p->arg)) {
+        match_why(st, MATCH_ERROR, "NULL");
+        return fatal(st);
+    }
     enum lookup_result r =
         lookup_find(st->x->conf, st->x->pool, &p->lookup, single ? str_trim(p->arg) : STR(""),
                     single ? s : p->arg, &data, NULL, &wild, &fixed, &error);

@@ -309,7 +309,8 @@ static struct str get_protocol(struct ectx *x, struct str name)
 static struct str get_received_for(struct ectx *x, struct str name)
 {
     (void)name;
-    return x->msg && x->msg->recipient_count + x->msg->recipients_removed == 1
+    return x->msg && x->msg->making_received &&
+                   x->msg->recipient_count + x->msg->recipients_removed == 1
                ? x->msg->recipients[0].address
                : STR_NONE;
 }
@@ -574,7 +575,7 @@ const struct variable expand_variables[] = {
     {"queue_name", get_queue_name, "name of the message's queue"},
     {"r_*", get_router_variable, "variable set by routers"},
     {"received_count", get_received_count, "Received: headers"},
-    {"received_for", get_received_for, "the recipient, if there is just one"},
+    {"received_for", get_received_for, "in received_header_text, the recipient, if there is just one"},
     {"received_ip_address", get_interface_address, "our address in the connection"},
     {"received_port", get_interface_port, "our port in the connection"},
     {"received_protocol", get_protocol, "protocol the message came by"},

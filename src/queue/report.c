@@ -173,9 +173,11 @@ static void add_received(struct report *r)
     ectx_init(&x, r->j->conf, r->pool);
     x.msg = &r->m;
     x.sess = r->m.session_facts;
+    r->m.making_received = true;
     if (!option || !expand_option(&x, option, &text) || str_empty(text)) {
         return;
     }
+    r->m.making_received = false;
     struct str date = time_rfc5322(r->pool, r->m.received.tv_sec, false);
     struct header *h = POOL_NEW(r->pool, struct header);
     h->type = 'P';

@@ -305,7 +305,9 @@ void receive_acl_headers(struct receiver *r)
 bool receive_make_received(struct receiver *r, struct str *text)
 {
     struct ectx *x = r->x;
+    r->msg->making_received = true;
     bool ok = expand_option(x, &r->set->received_header_text, text);
+    r->msg->making_received = false;
     if (!ok && !x->forced_fail) {
         log_msg(LOG_MAIN | LOG_PANIC, r->msg,
                 "Expansion of \"%.*s\" (received_header_text) failed: %.*s",

@@ -325,7 +325,7 @@ enum dns_result dns_ask(const struct config *conf, struct pool *pool, const stru
 {
     const struct net_settings *set = net_settings(conf);
     struct dns_packet p;
-    struct str name, qualified = STR_NONE;
+    struct str name, qualified = STR_NONE, domain = STR_NONE;
     bool secure = true;
     *out = (struct dns_answer){0};
     if (!to_ascii(pool, q->name, &name) || !name_is_clean(set, q, name)) {
@@ -336,12 +336,16 @@ enum dns_result dns_ask(const struct config *conf, struct pool *pool, const stru
         if (result != DNS_OK) {
             return fail(pool, q, soften(conf, pool, set, result, name), out);
         }
-        qualified = hops ? qualified : name;
+        if (!hops) {
+            qualified = name;
+            domain = str_unset(p.last_alias) ? name : p.last_alias;
+        }
         secure = secure && authentic(conf, pool, set, &p);
         if (p.answer.n) {
             *out = p.answer;
             out->authentic = secure;
             out->qualified = qualified;
+            out->address_domain = domain;
             if (str_unset(p.cname)) {
                 out->final_name = name;
             }

@@ -153,6 +153,7 @@ static void read_answers(struct pool *pool, ns_msg *msg, struct str name, enum d
         }
         if (r->type == DNS_CNAME) {
             out->cname = r->name;
+            out->last_alias = r->owner;
             at = r->name;
         }
         if (r->type == type) {

@@ -98,7 +98,7 @@ static void name_host(struct host *h, const struct dns_answer *a, bool asked, st
     h->name = a->final_name;
     h->dnssec = asked && a->authentic;
     if (qualified) {
-        *qualified = a->qualified;
+        *qualified = a->address_domain;
     }
 }
 

@@ -318,7 +318,7 @@ static enum host_find find_by(struct finding *f, struct str domain, enum dns_typ
     bool unsafe = insecure(f, r, &a);
     if (r == DNS_OK && !unsafe) {
         f->decided = true;
-        *fq = srv ? *fq : a.qualified;
+        *fq = srv ? *fq : a.address_domain;
         struct candidate *c = srv ? from_srv(f->pool, &a, &n) : from_mx(f->pool, &a, &n);
         return find_all(f, c, n, hosts, error);
     }

@@ -24,8 +24,8 @@ enum dns_result dns_ask(const struct config *conf, struct pool *pool, const stru
 /*
  * Gives a host its addresses by DNS: the first one goes into *h, further ones into hosts linked
  * behind it (IPv6 first, at random within a family). h->name becomes the name after CNAMEs;
- * *qualified (may be NULL) the name before them. literal allows a name that is an IP address to
- * stand for itself. Of h's fields only these, dnssec and (all addresses dropped) why are set.
+ * *qualified (may be NULL) what the mail domain becomes (address_domain). literal allows a name that
+ * is an IP address to stand for itself. Of h's fields only these, dnssec and (all addresses dropped) why are set.
  */
 enum host_find dns_set_address(const struct config *conf, struct pool *pool, struct host *h,
                                const struct host_find_opts *opts, bool literal,
@@ -42,7 +42,8 @@ uint32_t net_random(uint32_t below);
 /* A decoded message: what dns_lookup() gives, and what is needed to go on from it. */
 struct dns_packet {
     struct dns_answer answer; /* records of the wanted type */
-    struct str cname;         /* end of the chain of CNAMEs in the answer; unset if there is none */
+    struct str last_alias; /* the owner of the last CNAME in the answer; unset if there is none */
+    struct str cname;      /* end of the chain of CNAMEs in the answer; unset if there is none */
     int rcode;
     bool ad, aa, any;   /* any: the answer section holds something */
     uint32_t ttl;       /* lowest of the answer's, or how long absence may be remembered */

@@ -125,10 +125,12 @@ struct dns_rr {
 struct dns_answer {
     struct dns_rr *rr;
     size_t n;
-    bool authentic;        /* AD bit, or AA where dns_trust_aa allows */
-    struct str final_name; /* after CNAMEs (dns_cname_loops) */
-    struct str qualified;  /* before them, with what the resolver's search list added */
-    struct str error;      /* text for log and $…_message when not DNS_OK */
+    bool authentic;            /* AD bit, or AA where dns_trust_aa allows */
+    struct str final_name;     /* after CNAMEs (dns_cname_loops) */
+    struct str qualified;      /* before them, with what the resolver's search list added */
+    struct str address_domain; /* what a mail domain becomes: the last alias of the first answer, or
+                                  `qualified` */
+    struct str error;          /* text for log and $…_message when not DNS_OK */
 };
 
 /*

@@ -346,7 +346,8 @@ struct str spool_msglog_read(const struct config *conf, struct pool *pool, struc
     }
     struct message m = {.pool = pool};
     struct str error;
-    if (spool_peek(conf, id, &m, &error) != SPOOL_OK) {
+    /* what would be its first lines, where logs are kept */
+    if (!core_settings(conf)->message_logs || spool_peek(conf, id, &m, &error) != SPOOL_OK) {
         return STR_NONE;
     }
     text = m.pending_msglog;

@@ -232,11 +232,10 @@ static void view_copy(struct message *m)
 
 static int view_log(const struct config *conf, struct pool *pool, struct str id)
 {
-    bool kept = core_settings(conf)->message_logs;
-    struct str log = kept ? spool_msglog_read(conf, pool, id) : STR_NONE;
+    struct str log = spool_msglog_read(conf, pool, id);
     if (str_unset(log)) {
         printf("Failed to open msglog file for %.*s: No such file or directory\n", STR_ARG(id));
-        if (!kept) {
+        if (!core_settings(conf)->message_logs) {
             puts("(No message logs are being created because the message_logs option is false.)");
         }
         return 1;

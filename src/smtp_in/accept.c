@@ -116,7 +116,7 @@ struct str ident_parse(struct pool *pool, struct str line, int theirs, int ours)
         }
     }
     rest = str_ltrim(rest);
-    struct str login = str_printable(pool, str_sub(rest, 0, LOGIN_MAX), true);
+    struct str login = str_dup(pool, str_printable(pool, str_sub(rest, 0, LOGIN_MAX), true));
     return str_empty(login) ? STR_NONE : str_taint(login);
 }
 

@@ -286,7 +286,7 @@ void conv_quiet_start(struct conv *c);
 
 /*
  * The login in a reply of RFC 1413, "port , port : USERID : system : login"; unset if there is none.
- * The ports must be those that were asked for.
+ * The ports must be those that were asked for. It lives in the pool.
  */
 struct str ident_parse(struct pool *pool, struct str line, int theirs, int ours);
 

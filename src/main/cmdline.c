@@ -260,6 +260,7 @@ static bool set_verbose(struct command *c, int n, struct str value)
     (void)n;
     (void)value;
     c->verbose = true;
+    trace_select(trace_selected() | TR_v);
     return true;
 }
 

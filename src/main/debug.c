@@ -7,9 +7,12 @@
 
 #include <unistd.h>
 
+/* What -d selects: -v alone is none of it. */
+#define DEBUGGING ((uint64_t)TR_any & ~(uint64_t)TR_v)
+
 void debug_begin(void)
 {
-    if (!trace_selected()) {
+    if (!trace_on(DEBUGGING)) {
         return;
     }
     char *text = NULL;
@@ -20,24 +23,24 @@ void debug_begin(void)
     }
     show_version(f);
     fclose(f);
-    TRACE(TR_any, "minim version " MINIM_VERSION " uid=%ld gid=%ld pid=%ld D=%llx", (long)geteuid(),
-          (long)getegid(), (long)getpid(), (unsigned long long)trace_selected());
-    TRACE(TR_any, "%s", text);
+    TRACE(DEBUGGING, "minim version " MINIM_VERSION " uid=%ld gid=%ld pid=%ld D=%llx",
+          (long)geteuid(), (long)getegid(), (long)getpid(), (unsigned long long)trace_selected());
+    TRACE(DEBUGGING, "%s", text);
     free(text);
 }
 
 void debug_caller(const struct command *c, const struct config *conf)
 {
     const struct caller *who = &c->caller;
-    TRACE(TR_any, "configuration file is %s", conf->file);
-    TRACE(TR_any, "%strusted user", who->trusted ? "" : "not ");
-    TRACE(TR_any, "%sadmin user", who->admin ? "" : "not ");
-    TRACE(TR_any, "originator: uid=%lu gid=%lu login=%.*s name=%.*s", (unsigned long)who->uid,
+    TRACE(DEBUGGING, "configuration file is %s", conf->file);
+    TRACE(DEBUGGING, "%strusted user", who->trusted ? "" : "not ");
+    TRACE(DEBUGGING, "%sadmin user", who->admin ? "" : "not ");
+    TRACE(DEBUGGING, "originator: uid=%lu gid=%lu login=%.*s name=%.*s", (unsigned long)who->uid,
           (unsigned long)who->gid, STR_ARG(who->login), STR_ARG(who->name));
 }
 
 void debug_end(int status)
 {
-    TRACE(TR_any, ">>>>>>>>>>>>>>>> minim pid=%ld terminating with rc=%d >>>>>>>>>>>>>>>>",
+    TRACE(DEBUGGING, ">>>>>>>>>>>>>>>> minim pid=%ld terminating with rc=%d >>>>>>>>>>>>>>>>",
           (long)getpid(), status);
 }

@@ -24,7 +24,7 @@ static int run_receive(struct command *c, const struct config *conf)
     s->trusted = c->caller.trusted;
     s->admin = c->caller.admin;
     s->caller = c->caller.login;
-    bool here = s->mode == SUBMIT_HOST_CHECK ||
+    bool here = s->mode == SUBMIT_HOST_CHECK || c->verbose ||
                 (s->how_set && (s->how == QUEUE_FOREGROUND || s->how == QUEUE_SMTP_FOREGROUND));
     int status = here ? -1 : smtp_in_submit_remote(conf, s);
     if (status >= 0) {
@@ -314,7 +314,7 @@ static bool may_alter(const struct command *c, const struct config *conf)
     bool owner = c->caller.uid == 0 || c->caller.uid == priv_work_uid(conf);
     bool of_others =
         c->action == ACT_DAEMON || c->action == ACT_QUEUE_RUN || c->action == ACT_MESSAGES;
-    if (trace_selected() && !c->caller.admin) {
+    if ((trace_selected() & ~(uint64_t)TR_v) && !c->caller.admin) {
         fprintf(stderr, "exim: debugging permission denied\n");
         return false;
     }

@@ -314,6 +314,11 @@ static enum deliver_result attempt(const struct config *conf, struct str id, uns
 
 enum deliver_result queue_deliver(const struct config *conf, struct str id, unsigned flags)
 {
+    if (flags & DELIVER_QUEUE_RUN) {
+        TRACE(TR_v, "delivering %.*s (queue run pid %ld)", STR_ARG(id), (long)getpid());
+    } else {
+        TRACE(TR_v, "delivering %.*s", STR_ARG(id));
+    }
     return attempt(conf, id, flags, STR_NONE);
 }
 

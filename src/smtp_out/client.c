@@ -29,7 +29,85 @@ struct smtp_client {
     struct str ehlo;      /* the server's answer, before TLS */
     struct str tls_error; /* why the handshake failed */
     const char *stage;    /* the command that was sent last, as errors name it */
+    struct str unsent;    /* a command that is not told of yet, as another may follow at once */
+    struct strvec story;  /* commands and replies in short, for a trace */
 };
+
+/* What shows the dialogue: -v, and -d of those who speak. */
+enum { TELLS = TR_v | TR_transport | TR_verify };
+
+static void add_to_story(struct smtp_client *c, struct str word)
+{
+    c->story.pool = c->pool;
+    strvec_push(&c->story, word);
+}
+
+/* Tells of the command that was made last: at once, or with more behind it. */
+static void tell_command(struct smtp_client *c, bool more)
+{
+    struct str command = c->unsent;
+    c->unsent = STR_NONE;
+    if (str_unset(command)) {
+        return;
+    }
+    uint32_t n = 0;
+    while (n < command.len && command.p[n] != ' ') {
+        n++;
+    }
+    bool last = str_is(command, "QUIT");
+    TRACE(TELLS, "  SMTP%c> %.*s", more ? '|' : last ? '+' : '>', STR_ARG(command));
+    if (last) {
+        TRACE(TELLS, "  SMTP(shutdown)>>");
+    }
+    add_to_story(c, STR_CAT(c->pool, str_sub(command, 0, n), str_c(more ? "|" : "")));
+}
+
+void smtp_client_note(struct smtp_client *c, const char *line, const char *word)
+{
+    if (!trace_on(TELLS)) {
+        return;
+    }
+    tell_command(c, false);
+    if (line) {
+        TRACE(TELLS, "%s", line);
+    }
+    if (*word) {
+        add_to_story(c, str_c(word));
+    }
+}
+
+/* Tells of a reply, its further lines under the first. */
+static void tell_reply(struct smtp_client *c, struct str text)
+{
+    struct str line;
+    const char *start = "  SMTP<< ";
+    struct str rest = text;
+    struct buf b;
+    if (!trace_on(TELLS)) {
+        return;
+    }
+    buf_init(&b, c->pool, 2 * REPLY_MAX);
+    while (str_next(&rest, '\n', &line)) {
+        buf_addf(&b, "%s%.*s", start, STR_ARG(line));
+        start = "\n         ";
+    }
+    TRACE(TELLS, "%.*s", STR_ARG(buf_str(&b)));
+    add_to_story(c, str_sub(text, 0, text.len > 3 && text.p[3] == '-' ? 4 : 3));
+}
+
+/* The whole conversation in a line. */
+static void tell_story(struct smtp_client *c)
+{
+    struct buf b;
+    if (!trace_on(TELLS)) {
+        return;
+    }
+    buf_init(&b, c->pool, REPLY_MAX);
+    for (size_t i = 0; i < c->story.n; i++) {
+        buf_addf(&b, "%s%.*s", i ? ":" : "", STR_ARG(c->story.v[i]));
+    }
+    TRACE(TELLS, "  SMTP(close)>>\ncmdlog: '%.*s'", STR_ARG(buf_str(&b)));
+}
 
 static const struct {
     const char *name;
@@ -67,7 +145,10 @@ bool smtp_client_cmd(struct smtp_client *c, const char *fmt, ...)
     buf_vaddf(&b, fmt, ap);
     va_end(ap);
     buf_addz(&b, "\r\n");
-    TRACE(TR_transport | TR_verify, "  SMTP>> %.*s", STR_ARG(str_rtrim(buf_str(&b))));
+    if (trace_on(TELLS)) {
+        tell_command(c, true);
+        c->unsent = str_dup(c->pool, str_rtrim(buf_str(&b)));
+    }
     return stream_puts(c->stream, buf_str(&b));
 }
 
@@ -119,16 +200,17 @@ enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct sm
     buf_init(&text, c->pool, REPLY_MAX);
     buf_init(&line, c->pool, LINE_MAX_LEN);
     text.tainted = true;
+    tell_command(c, false);
     if (!stream_flush(c->stream)) {
         return broken(c, false);
     }
     for (;;) {
         if (!read_line(c, &line)) {
             r->text = buf_str(&text);
+            TRACE(TELLS, "  SMTP(closed)<<");
             return broken(c, line.overflow);
         }
         struct str s = buf_str(&line);
-        TRACE(TR_transport | TR_verify, "  SMTP<< %.*s", STR_ARG(s));
         bool ok = reply_line_ok(s) && (text.len == 0 || memcmp(text.p, s.p, 3) == 0);
         buf_addz(&text, text.len ? "\n" : "");
         buf_adds(&text, s);
@@ -137,6 +219,7 @@ enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct sm
             return SMTP_SYNC;
         }
         if (s.len == 3 || s.p[3] == ' ') {
+            tell_reply(c, r->text);
             r->code = (s.p[0] - '0') * 100 + (s.p[1] - '0') * 10 + (s.p[2] - '0');
             return r->code >= 500 ? SMTP_PERM : r->code >= 400 ? SMTP_TEMP : SMTP_OK;
         }
@@ -281,7 +364,17 @@ static int dial(struct smtp_client *c)
     struct str address = str_dup(c->pool, o->host->address);
     address.tainted = false;
     unsigned how = (o->keepalive ? NET_KEEPALIVE : 0u) | (o->fastopen ? NET_FASTOPEN : 0u);
-    return net_connect(o->interface, address, o->port, o->connect_timeout, how);
+    int fd = net_connect(o->interface, address, o->port, o->connect_timeout, how);
+    int e = errno;
+    if (trace_on(TELLS)) {
+        bool from = !str_empty(o->interface);
+        trace_write("Connecting to %.*s [%.*s]:%d %s%.*s%s...  %s%s", STR_ARG(o->host->name),
+                    STR_ARG(o->host->address), o->port, from ? "from " : "",
+                    STR_ARG(from ? o->interface : STR("")), from ? " " : "",
+                    fd >= 0 ? "connected" : "failed: ", fd >= 0 ? "" : strerror(e));
+    }
+    errno = e;
+    return fd;
 }
 
 enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_opts *o,
@@ -364,6 +457,7 @@ void smtp_client_close(struct smtp_client **cp, bool quit)
         smtp_client_cmd(c, "QUIT");
         smtp_client_reply(c, QUIT_WAIT, &ignored);
     }
+    tell_story(c);
     if (c->tls && c->opts.sessions.keep) {
         c->opts.sessions.keep(c->opts.sessions.closure, c->tls);
     }

@@ -109,6 +109,12 @@ struct stream *smtp_client_stream(struct smtp_client *c);
 /* Queues a command (CRLF added) without flushing; reads one reply, flushing first. */
 bool smtp_client_cmd(struct smtp_client *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/*
+ * Tells a trace of what is sent otherwise than as a command: a line, unless NULL, and the word that
+ * stands for it in the list of commands and replies, unless empty.
+ */
+void smtp_client_note(struct smtp_client *c, const char *line, const char *word);
 enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct smtp_reply *r);
 
 /* Words for a status and the command it answered, as Exim logs them. */

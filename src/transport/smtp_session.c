@@ -372,9 +372,14 @@ static bool send_message(struct transaction *t)
         .flags = writer_flags(t), .put = t->chunking ? put_chunk : put_stream, .closure = t};
     stream_timeout(smtp_client_stream(t->c), t->o->data_timeout);
     t->write_status = SMTP_OK;
+    smtp_client_note(t->c,
+                     t->chunking ? "         will write message using CHUNKING"
+                                 : "  SMTP>> (writing message)",
+                     "");
     errno = 0;
     bool ok = transport_write_message(t->x, t->d, &w) && (!t->chunking || send_chunk(t, true));
     if (ok) {
+        smtp_client_note(t->c, t->chunking ? NULL : "  SMTP>> .", t->chunking ? "" : ".");
         return true;
     }
     t->broken = true;

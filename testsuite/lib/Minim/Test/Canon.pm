@@ -70,7 +70,7 @@ my @RULES = (
     # --- sizes
     ['lengths that -Mvh shows', 'stdout', qr/^\d{3}(?=P Received:|I Message-Id:|  References:)/m, 'nnn',
         'depends on the length of names, versions and ids'],
-    ['message size', "$LOG stdout", qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
+    ['message size', "$LOG stdout stderr", qr/ S=\d+\b/, ' S=sss', 'depends on the length of names and versions'],
     ['size of a chunk', "$LOG mail", qr/\d+ byte chunk, total \d+/, 'sss byte chunk, total sss', 'depends on the length of names and versions'],
     ['announced size', 'stdout', qr/(?<= )SIZE=\d+\b/, 'SIZE=ssss', 'depends on the length of names and versions'],
     ['size in a queue listing', 'stdout', qr/^( 0m) +[\d.]+[KM]?(?= (?:$ID_NEW|$ID_OLD))/m, sub ($self, $age) { "$age   sss" },

@@ -35,6 +35,7 @@ struct spool_writer *spool_begin(const struct config *conf, struct message *m)
     w->written = 0;
     w->used = 0;
     m->received = time_now();
+    m->no_msglog = !core_settings(conf)->message_logs;
     m->id = message_id_new(m->pool, conf, &m->received);
     w->dir = spool_dir(conf, pool, m->id);
     w->path = spool_name(pool, w->dir, m->id, "");

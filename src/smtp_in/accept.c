@@ -36,6 +36,12 @@ static enum conv_end turn_away(struct conv *c, const char *answer, const char *w
     return END_DROP;
 }
 
+static bool overloaded(const struct smtp_in_settings *set, double *load)
+{
+    return set->smtp_load_reserve >= 0 && getloadavg(load, 1) == 1 &&
+           *load * 1000 > set->smtp_load_reserve;
+}
+
 /* smtp_accept_max and its kin. */
 static enum conv_end check_limits(struct conv *c)
 {
@@ -45,20 +51,10 @@ static enum conv_end check_limits(struct conv *c)
     if (set->smtp_accept_max > 0 && p->connections > set->smtp_accept_max) {
         return turn_away(c, too_many, "too many connections");
     }
-    double load = 0;
-    bool loaded = set->smtp_load_reserve > 0 && getloadavg(&load, 1) == 1 &&
-                  load * 1000 > set->smtp_load_reserve;
-    bool scarce = set->smtp_accept_max > 0 && set->smtp_accept_reserve > 0 &&
-                  p->connections > set->smtp_accept_max - set->smtp_accept_reserve;
-    if ((loaded || scarce) && !conv_host_in(c, &set->smtp_reserve_hosts)) {
-        if (loaded) {
-            struct str why = str_fmt(c->msg_pool, "load average = %.2f", load);
-            return turn_away(c, "Too much load; please try again later.", why.p);
-        }
-        struct str why = str_fmt(
-            c->msg_pool, "not in reserve list: connected=%d max=%d reserve=%d", p->connections - 1,
-            set->smtp_accept_max - set->smtp_accept_reserve, set->smtp_accept_reserve);
-        return turn_away(c, too_many, why.p);
+    double load;
+    if (str_unset(set->smtp_reserve_hosts.text) && overloaded(set, &load)) {
+        struct str why = str_fmt(c->msg_pool, "load average = %.2f", load);
+        return turn_away(c, "Too much load; please try again later.", why.p);
     }
     struct str max;
     int64_t n;
@@ -196,6 +192,29 @@ static enum conv_end refuse_host(struct conv *c)
     return END_DROP;
 }
 
+/* What is left over is for smtp_reserve_hosts: the last places, and all of them under load. */
+static enum conv_end check_reserve(struct conv *c)
+{
+    const struct smtp_in_settings *set = c->set;
+    int max = set->smtp_accept_max, reserve = set->smtp_accept_reserve;
+    bool scarce = max > 0 && reserve > 0 && c->peer->connections > max - reserve;
+    double load = 0;
+    bool loaded = overloaded(set, &load);
+    if ((!scarce && !loaded) || conv_host_in(c, &set->smtp_reserve_hosts)) {
+        return GO_ON;
+    }
+    struct str who = conv_who(c, false), why;
+    why = scarce ? str_fmt(c->msg_pool, ": connected=%d max=%d reserve=%d",
+                           c->peer->connections - 1, max, reserve)
+                 : str_fmt(c->msg_pool, " and load average = %.2f", load);
+    log_write(log_if(LS_connection_reject, LOG_MAIN),
+              "temporarily refused connection from %.*s: not in reserve list%.*s", STR_ARG(who),
+              STR_ARG(why));
+    reply(c, "421 %.*s: %s; please try again later", STR_ARG(c->sess->active_hostname),
+          scarce ? "Too many concurrent SMTP connections" : "Too much load");
+    return END_DROP;
+}
+
 /* Options that are expanded once per connection. False after the client was told. */
 static bool expand_settings(struct conv *c)
 {
@@ -286,6 +305,9 @@ enum conv_end conv_accept(struct conv *c)
             return end;
         }
         know_privileges(c);
+    }
+    if (c->peer && (end = check_reserve(c)) != GO_ON) {
+        return end;
     }
     if (c->tls_at_once && (end = conv_tls_on_connect(c)) != GO_ON) {
         return end;

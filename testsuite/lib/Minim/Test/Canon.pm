@@ -59,7 +59,7 @@ my @RULES = (
     ['key of a session', 'stdout', qr/^[0-9a-f]{64}(?=:? (?:cannot|02-Mar))/m, 'KEY', 'a digest of settings, paths and library'],
     ['durations', $LOG, qr/ (QT|DT|RT|D)=(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s(?=[\s,;]|$)/,
         sub ($self, $which) { " $which=qqs" }, 'speed of the machine'],
-    ['load average', $LOG, qr/(?<=load average )\d+\.\d\d|(?<=\(load )\d+\.\d\d(?=, max)/, 'l.ll', 'load of the machine'],
+    ['load average', $LOG, qr/(?<=load average )\d+\.\d\d|(?<=load average = )\d+\.\d\d|(?<=\(load )\d+\.\d\d(?=, max)/, 'l.ll', 'load of the machine'],
     ['room on a disk', $LOG, qr/(?<=space check failed: )space=-?\d+ inodes=-?\d+/, 'space=kkk inodes=nnn', 'room on the disk'],
     ['slow lookup', "$LOG stderr", qr/(Long \w+ lookup for '[^']*': )\d+ msec/, sub ($self, $what) { "${what}mmm msec" }, 'speed of the machine'],
     ['age in a queue listing', 'stdout', qr/^( *\d+[smhd])(?= +\S+ $ID_NEW| +\S+ $ID_OLD)/m, ' 0m', 'speed of the machine'],

@@ -203,6 +203,29 @@ static enum acl_test deferred(const struct query *q, struct str name)
     return result[q->unknown];
 }
 
+/* What the list's answer says about the key. */
+static enum acl_test judge(const struct query *q, struct str name, struct str key,
+                           enum dns_result rc, struct dns_answer *a)
+{
+    const struct item *it = q->item;
+    struct pool *pool = q->j->x->pool;
+    bool found = rc == DNS_OK && drop_foreign(a, key, it->check, pool);
+    if (found) {
+        struct str values = values_text(pool, a);
+        TRACE(TR_dnsbl | TR_bh, "DNS lookup for %.*s succeeded (yielding %.*s)", STR_ARG(name),
+              STR_ARG(values));
+    } else if (rc != DNS_AGAIN && rc != DNS_FAIL) {
+        TRACE(TR_dnsbl | TR_bh, "DNS lookup for %.*s failed", STR_ARG(name));
+    }
+    if (rc == DNS_AGAIN || rc == DNS_FAIL) {
+        return deferred(q, name);
+    }
+    bool listed = found && values_pass(a, it);
+    TRACE(TR_dnsbl | TR_bh, "=> that means %.*s is %slisted at %.*s", STR_ARG(key),
+          listed ? "" : "not ", STR_ARG(it->check));
+    return listed ? TEST_OK : TEST_FAIL;
+}
+
 /* Looks one key up in one item. */
 static enum acl_test look_up(const struct query *q, struct str key)
 {
@@ -212,11 +235,9 @@ static enum acl_test look_up(const struct query *q, struct str key)
     struct dns_answer a = {0};
     struct str name = query_name(pool, key, it->check);
     enum dns_result rc = dns_lookup(j->x->conf, pool, name, DNS_A, false, &a);
-    if (rc == DNS_AGAIN || rc == DNS_FAIL) {
-        return deferred(q, name);
-    }
-    if (rc != DNS_OK || !drop_foreign(&a, key, it->check, pool) || !values_pass(&a, it)) {
-        return TEST_FAIL;
+    enum acl_test listed = judge(q, name, key, rc, &a);
+    if (listed != TEST_OK) {
+        return listed;
     }
     struct str full = name;
     if (!str_eq(it->domain, it->check)) {
@@ -284,6 +305,7 @@ enum acl_test acl_dnslists(struct acl_job *j, const struct acl_line *l, struct s
             continue;
         }
         struct item it = parse_item(text);
+        TRACE(TR_dnsbl | TR_bh, "dnslists check: %.*s", STR_ARG(text));
         q.item = &it;
         enum acl_test rc = str_empty(it.domain) ? TEST_FAIL : look_up_keys(&q);
         if (rc != TEST_FAIL) {

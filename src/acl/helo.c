@@ -18,6 +18,7 @@ static bool literal_matches(const struct session *s)
 static bool is_host_name(const struct session *s)
 {
     if (!str_empty(s->host_name) && str_eqi(s->host_name, s->helo_name)) {
+        TRACE(TR_receive | TR_bh, "matched host name");
         return true;
     }
     return strvec_hasi(&s->host_aliases, s->helo_name);
@@ -28,6 +29,7 @@ static bool leads_here(struct ectx *x, bool *unsure)
 {
     struct session *s = x->sess;
     struct host_find_opts opts = {.a = true};
+    TRACE(TR_receive | TR_bh, "getting IP address for %.*s", STR_ARG(s->helo_name));
     struct host *hosts = NULL;
     struct str fqdn, error;
     enum host_find rc =
@@ -35,6 +37,8 @@ static bool leads_here(struct ectx *x, bool *unsure)
     *unsure |= rc == HF_AGAIN;
     for (struct host *h = hosts; h; h = h->next) {
         if (str_eq(h->address, s->host_address)) {
+            TRACE(TR_receive | TR_bh, "IP address for %.*s matches calling address",
+                  STR_ARG(s->helo_name));
             return true;
         }
     }
@@ -49,10 +53,14 @@ bool acl_verify_helo(struct ectx *x)
         s->helo_checked = true;
         return true;
     }
+    TRACE(TR_receive | TR_bh, "verifying EHLO/HELO argument \"%.*s\"", STR_ARG(s->helo_name));
     if (str_empty(s->host_address)) {
         s->helo_verified = true;
     } else if (s->helo_name.p[0] == '[' && s->helo_name.len > 2) {
         s->helo_verified = literal_matches(s);
+        if (s->helo_verified) {
+            TRACE(TR_receive | TR_bh, "matched host address");
+        }
     } else {
         if (str_empty(s->host_name) && !s->host_lookup_failed) {
             s->host_name_unshown = session_host_name(x);

@@ -34,6 +34,7 @@ struct update {
     const struct limit *l;
     double now, rate;
     bool over, wrote;
+    bool found; /* there was a record */
 };
 
 static const struct {
@@ -223,6 +224,7 @@ static struct str update(void *closure, struct pool *pool, struct str old)
     struct record rec;
     bool have = !str_unset(old) && old.len >= sizeof rec;
     bool unique = !str_unset(l->unique);
+    u->found = have;
     if (have) {
         memcpy(&rec, old.p, sizeof rec);
     } else {
@@ -329,6 +331,22 @@ static bool known(const struct strvec *v, struct str key, double *rate)
     return false;
 }
 
+static void trace_update(const struct update *u)
+{
+    const char *why = u->l->mode == MODE_READONLY ? "not updated: readonly mode"
+                      : u->l->mode == MODE_LEAKY && u->over
+                          ? "not updated: over the limit, but leaky"
+                          : "updated";
+    if (u->found) {
+        trace_write_in("ratelimit found key in database");
+    } else {
+        trace_write_in("ratelimit creating new rate data block");
+        trace_write_in("ratelimit initializing new key's rate data");
+    }
+    trace_write_in("ratelimit db %s", why);
+    trace_write_in("ratelimit computed rate %.1f", u->rate);
+}
+
 enum acl_test acl_ratelimit(struct acl_job *j, const struct acl_line *line, struct str arg)
 {
     (void)line;
@@ -342,7 +360,11 @@ enum acl_test acl_ratelimit(struct acl_job *j, const struct acl_line *line, stru
     struct str key = record_key(pool, &l);
     struct str memo = STR_CAT(pool, key, str_unset(l.unique) ? STR("") : l.unique);
     double rate;
+    TRACE_IN(TR_acl | TR_bh, "ratelimit condition count=%.0f %.1f/%.*s/%s%s/%.*s",
+             l.mode == MODE_READONLY ? 0 : l.count, l.limit, STR_ARG(l.text_period),
+             per_name(l.per), str_unset(l.unique) ? "" : "/unique", STR_ARG(l.key));
     if (known(done, memo, &rate)) {
+        TRACE_IN(TR_acl | TR_bh, "ratelimit found pre-computed rate %.1f", rate);
         publish(j, &l, rate);
         return rate >= l.limit ? TEST_OK : TEST_FAIL;
     }
@@ -352,6 +374,9 @@ enum acl_test acl_ratelimit(struct acl_job *j, const struct acl_line *line, stru
     if (!db || !hints_update(db, pool, key, update, &u)) {
         j->log = STR("ratelimit database not available");
         return TEST_DEFER;
+    }
+    if (trace_on(TR_acl | TR_bh)) {
+        trace_update(&u);
     }
     publish(j, &l, u.rate);
     if (l.mode != MODE_READONLY) {

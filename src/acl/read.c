@@ -174,6 +174,7 @@ bool acl_add_line(struct opt_reader *r, struct acl *acl, struct str line)
     if (find_verb(word, &verb)) {
         s = POOL_NEW(r->pool, struct acl_statement);
         *s = (struct acl_statement){.verb = verb, .last = &s->first, .pos = r->pos};
+        s->pos.line = r->last_line > s->pos.line ? r->last_line : s->pos.line;
         *acl->last = s;
         acl->last = &s->next;
     } else {

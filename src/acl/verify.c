@@ -311,6 +311,9 @@ static enum acl_test verify_reverse(struct acl_job *j, struct verify *v)
 {
     struct session *s = j->x->sess;
     bool failed_before = s->host_lookup_failed;
+    if (!str_empty(s->host_address) && str_empty(s->host_name) && !s->host_lookup_done) {
+        TRACE(TR_acl | TR_bh, "looking up host name to force name/address consistency check");
+    }
     if (str_empty(s->host_address) || session_host_name(j->x)) {
         return TEST_OK;
     }

@@ -103,6 +103,7 @@ struct opt_reader {
      * offset to pos.col for the time of the report; error() turns that into a place of the file.
      */
     struct cfg_pos pos;
+    int last_line; /* of the text of several lines in hand; 0: not known */
     struct config *conf;
     const struct expr *(*compile)(struct opt_reader *r, struct str text);
     const struct mlist *(*compile_list)(struct opt_reader *r, enum opt_type kind, struct str text);

@@ -48,12 +48,32 @@ static bool eval_piece(struct ectx *x, const struct expr *e, struct str *out)
     BUG("expansion node of kind %d", e->kind);
 }
 
+/* A piece's value, for -d+expand. */
+static void trace_piece(const struct expr *e, struct str value)
+{
+    static const enum expand_mark mark[] = {
+        [NODE_TEXT] = EXPAND_TEXT, [NODE_OPERATOR] = EXPAND_OPERATOR, [NODE_ITEM] = EXPAND_ITEM};
+    if (e->kind == NODE_TEXT || e->kind == NODE_OPERATOR || e->kind == NODE_ITEM) {
+        expand_trace(mark[e->kind], value);
+    }
+}
+
+/* A piece, and the line about it. */
+static bool eval_shown(struct ectx *x, const struct expr *e, struct str *out)
+{
+    bool ok = eval_piece(x, e, out);
+    if (ok && trace_on(TR_expand)) {
+        trace_piece(e, *out);
+    }
+    return ok;
+}
+
 bool eval_tree(struct ectx *x, const struct expr *e, struct str *out)
 {
     struct str few[16], *parts = few;
     size_t n = 0;
     if (!e->next) {
-        bool ok = eval_piece(x, e, out);
+        bool ok = eval_shown(x, e, out);
         if (ok && str_unset(*out)) {
             *out = (struct str){"", 0, out->tainted};
         }
@@ -63,7 +83,7 @@ bool eval_tree(struct ectx *x, const struct expr *e, struct str *out)
         parts = pool_calloc(x->pool, e->count, sizeof *parts);
     }
     for (; e; e = e->next) {
-        if (!eval_piece(x, e, &parts[n++])) {
+        if (!eval_shown(x, e, &parts[n++])) {
             return false;
         }
     }
@@ -75,6 +95,9 @@ bool expand_arg(struct ectx *x, const struct expand_arg *a, struct str *out)
 {
     trace_state.depth++;
     bool ok = eval_tree(x, a->tree, out);
+    if (trace_on(TR_expand)) {
+        expand_trace_end(x, STR_NONE, ok, *out);
+    }
     trace_state.depth--;
     return ok;
 }
@@ -189,6 +212,20 @@ static bool eval_def(struct ectx *x, const struct cond *c, bool *result)
     return true;
 }
 
+static void trace_condition(const struct cond *c, bool result)
+{
+    static const char *const names[] = {
+        [COND_AND] = "and",           [COND_OR] = "or",         [COND_DEF] = "def:",
+        [COND_DEF_HEADER] = "def:h_", [COND_FORANY] = "forany", [COND_FORALL] = "forall"};
+    struct str name = str_c(c->kind == COND_TEST ? c->row->name : names[c->kind]);
+    bool named = c->kind == COND_DEF || c->kind == COND_DEF_HEADER;
+    struct pool *pool = pool_new("trace");
+    expand_trace(EXPAND_CONDITION,
+                 STR_CAT(pool, c->negated ? STR("!") : STR(""), name, named ? c->name : STR("")));
+    expand_trace(EXPAND_TRUTH, result ? STR("true") : STR("false"));
+    pool_free(&pool);
+}
+
 bool eval_condition(struct ectx *x, const struct cond *c, bool *result)
 {
     bool ok = true;
@@ -204,6 +241,9 @@ bool eval_condition(struct ectx *x, const struct cond *c, bool *result)
     if (ok) {
         *result ^= c->negated;
     }
+    if (ok && trace_on(TR_expand)) {
+        trace_condition(c, *result);
+    }
     return ok;
 }
 
@@ -215,11 +255,17 @@ static void begin(struct ectx *x)
     x->forced_fail = x->defer = false;
 }
 
-bool expand_eval(struct ectx *x, const struct expr *e, struct str *out)
+/* A whole text; source is for traces. */
+static bool eval_whole(struct ectx *x, struct str source, const struct expr *e, struct str *out)
 {
-    begin(x);
     trace_state.depth++;
+    if (trace_on(TR_expand)) {
+        expand_trace(EXPAND_BEGIN, source);
+    }
     bool ok = eval_tree(x, e, out);
+    if (trace_on(TR_expand)) {
+        expand_trace_end(x, source, ok, *out);
+    }
     trace_state.depth--;
     return ok;
 }
@@ -227,7 +273,8 @@ bool expand_eval(struct ectx *x, const struct expr *e, struct str *out)
 bool expand_option(struct ectx *x, const struct etext *opt, struct str *out)
 {
     if (opt->tree) {
-        return expand_eval(x, opt->tree, out);
+        begin(x);
+        return eval_whole(x, opt->text, opt->tree, out);
     }
     *out = opt->text;
     return true;
@@ -259,10 +306,8 @@ bool expand_nested(struct ectx *x, struct str text, struct str *out)
         return false;
     }
     x->depth++;
-    trace_state.depth++;
-    bool ok = eval_tree(x, e, out);
+    bool ok = eval_whole(x, text, e, out);
     x->depth--;
-    trace_state.depth--;
     return ok;
 }
 

@@ -32,12 +32,10 @@ const struct expr *expand_compile_option(struct opt_reader *r, struct str text);
 /* ---- evaluating ---- */
 
 /*
- * Evaluates into x->pool. False if it failed: x->error says why, x->forced_fail if by {fail},
- * x->defer if a lookup deferred.
+ * An option's value: evaluates its tree into x->pool, or gives its text. Unset option: *out unset,
+ * true. False if it failed: x->error says why, x->forced_fail if by {fail}, x->defer if a lookup
+ * deferred.
  */
-bool expand_eval(struct ectx *x, const struct expr *e, struct str *out);
-
-/* An option's value: evaluates its tree, or gives its text. Unset option: *out unset, true. */
 bool expand_option(struct ectx *x, const struct etext *opt, struct str *out);
 
 /* Compiles and evaluates a text that only arose at run time (refused if tainted). */

@@ -186,6 +186,29 @@ char header_prefix(struct str name, uint32_t *prefix);
 /* The name of a header after its prefix; takes the colon. */
 struct str parse_header_name(struct parser *p, struct str first);
 
+/* ---- traces of evaluations ---- */
+
+/* What a line of -d+expand tells. */
+enum expand_mark {
+    EXPAND_BEGIN,
+    EXPAND_TEXT,
+    EXPAND_CONDITION,
+    EXPAND_TRUTH,
+    EXPAND_ITEM,
+    EXPAND_OPERATOR,
+    EXPAND_WHOLE,
+    EXPAND_RESULT,
+    EXPAND_FAILED,
+    EXPAND_ERROR,
+    EXPAND_REASON
+};
+
+/* One line; to be called only while TR_expand is on. */
+void expand_trace(enum expand_mark mark, struct str text);
+
+/* The last lines of a text (source unset: of a subexpression). */
+void expand_trace_end(const struct ectx *x, struct str source, bool ok, struct str value);
+
 /* ---- evaluating ---- */
 
 /* Notes why; returns false. */
@@ -386,8 +409,9 @@ struct mitem {
     bool negated;
     bool any_local; /* MI_ADDR_PARTS without @ */
     enum mswitch sw;
-    struct str text; /* without the ! */
-    struct str name; /* of a named list; path of a file; local part pattern */
+    struct str text;  /* without the ! */
+    struct str whole; /* with it */
+    struct str name;  /* of a named list; path of a file; local part pattern */
     struct ip net;
     unsigned bits;
     int mask; /* of MI_HOST_LOOKUP; -1: none */
@@ -440,6 +464,7 @@ struct match_state {
     struct match_memo **known; /* what named lists said before about the subject; NULL: ask anew */
     struct pool *known_pool;   /* where such answers are kept */
     bool cached;               /* the last item's answer was such a one */
+    bool told;                 /* the trace of the item is written */
     struct str unknown;        /* why the item's host is unknown, if that decided; for traces */
     struct str matched;        /* the line of a file that decided; unset: none */
     const char *option;        /* name of the main option whose list this is; for traces */

@@ -219,7 +219,7 @@ static const char *option_name(const struct config *conf, const struct etext *li
 
 static struct str subject_shown(const struct match_state *st)
 {
-    return st->kind != LIST_HOSTS ? st->subject : st->session_host ? STR("host") : st->host_address;
+    return st->kind != LIST_HOSTS ? st->given : st->session_host ? STR("host") : st->host_address;
 }
 
 /* "SUBJECT in LIST? ANSWER (WHY)" */
@@ -239,8 +239,11 @@ static void trace_answer(const struct match_state *st, struct str list, bool yes
 static void trace_item(const struct match_state *st, struct str list, const struct mitem *it,
                        enum match result)
 {
+    if (st->told) {
+        return;
+    }
     struct pool *pool = st->x->pool;
-    struct str item = STR_CAT(pool, it->negated ? STR("!") : STR(""), it->text), why;
+    struct str item = it->whole, why;
     if (result == MATCH_DEFER || result == MATCH_ERROR) {
         if (!str_unset(st->error)) {
             trace_answer(st, list, false, st->error);
@@ -324,6 +327,10 @@ static enum match after_switches(struct match_state *st, const struct switches *
         return m;
     }
     if (sw->include_unknown) {
+        if (trace_on(TR_lists | TR_bh)) {
+            trace_answer(st, st->list, true, st->error);
+            st->told = true;
+        }
         log_write(LOG_MAIN, "%.*s: accepted by +include_unknown", STR_ARG(st->error));
         return MATCH_YES;
     }
@@ -481,6 +488,7 @@ static bool step(struct match_state *st, const struct mitem *it, struct switches
     bool decided, go_on;
     st->cached = false;
     st->matched = st->unknown = STR_NONE;
+    st->told = false;
     if (it->kind == MI_SWITCH) {
         set_switch(st, sw, it->sw);
         return false;

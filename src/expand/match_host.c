@@ -23,6 +23,7 @@ bool session_host_name(struct ectx *x)
     }
     struct str name, error;
     s->host_lookup_done = true;
+    TRACE(TR_host_lookup | TR_bh, "looking up host name for %.*s", STR_ARG(s->host_address));
     s->host_aliases.pool = s->host_aliases.pool ? s->host_aliases.pool : s->pool;
     enum host_find r =
         net_host_name(x->conf, s->pool, s->host_address, &name, &s->host_aliases, &error);
@@ -41,6 +42,8 @@ void host_not_found(struct ectx *x, struct str name)
     const struct session *s = x->sess;
     if (log_wants(LS_host_lookup_failed) && s && s->stream && x->msg && str_empty(x->msg->id)) {
         struct str where = session_connection(x->pool, s);
+        TRACE(TR_host_lookup | TR_bh, "no IP address found for host %.*s (during %.*s)",
+              STR_ARG(name), STR_ARG(where));
         log_write(LOG_MAIN, "no IP address found for host %.*s (during %.*s)", STR_ARG(name),
                   STR_ARG(where));
     }
@@ -101,6 +104,14 @@ static enum match by_lookup(struct match_state *st, const struct mitem *it)
     return match_pattern(st, &p, single ? address_key(st, it, &ip) : STR(""), true);
 }
 
+static void trace_addresses(const struct host *h)
+{
+    trace_write("gethostbyname2 looked up these IP addresses:");
+    for (; h; h = h->next) {
+        trace_write("  name=%.*s address=%.*s", STR_ARG(h->name), STR_ARG(h->address));
+    }
+}
+
 /* A plain name: the host is meant by its addresses. */
 static enum match by_name(struct match_state *st, const struct mitem *it)
 {
@@ -121,6 +132,9 @@ static enum match by_name(struct match_state *st, const struct mitem *it)
         host_not_found(st->x, name);
         return match_why(st, MATCH_ERROR, "failed to find IP address for %.*s", STR_ARG(name));
     }
+    if (trace_on(TR_host_lookup | TR_bh)) {
+        trace_addresses(&h);
+    }
     for (const struct host *each = &h; each; each = each->next) {
         if (ip_parse(each->address, &have) && ip_parse(st->host_address, &want) &&
             memcmp(&have, &want, sizeof have) == 0) {
@@ -136,6 +150,10 @@ static enum match by_session_name(struct match_state *st, const struct pattern *
     struct session *s = st->x->sess;
     if (p->kind == PAT_LOOKUP && !(p->lookup.driver->flags & LOOKUP_SINGLE_KEY)) {
         return match_pattern(st, p, STR(""), true);
+    }
+    if (s && str_empty(s->host_name)) {
+        TRACE(TR_host_lookup | TR_bh, "sender host name required, to match against %.*s",
+              STR_ARG(p->text));
     }
     if (!s || !session_host_name(st->x)) {
         return match_why(st, s && s->host_lookup_deferred ? MATCH_DEFER : MATCH_ERROR,

@@ -275,7 +275,7 @@ static bool parse_switch(enum list_kind kind, struct mitem *it)
 bool match_parse_item(const struct config *conf, struct pool *pool, enum list_kind kind,
                       struct str text, struct mitem *out, struct str *error)
 {
-    *out = (struct mitem){.text = text};
+    *out = (struct mitem){.text = text, .whole = text};
     if (parse_switch(kind, out)) {
         return true;
     }

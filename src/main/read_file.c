@@ -332,6 +332,7 @@ static bool each_line(struct reader *rd, bool macros_too,
         if (macros_too && macros_is_definition(rd->line.text)) {
             read_macro(rd);
         } else {
+            rd->opt.last_line = rd->line.at[rd->line.text.len].line;
             f(&rd->opt, rd->line.text);
         }
     }

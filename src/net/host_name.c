@@ -34,10 +34,12 @@ static enum host_find by_system(struct pool *pool, const struct ip *ip, struct s
 {
     struct hostent he, *found = NULL;
     char space[16384];
-    int error;
+    int error = 0;
+    TRACE(TR_host_lookup | TR_bh, "IP address lookup using gethostbyaddr()");
     if (gethostbyaddr_r(ip->b, ip->family == AF_INET ? 4 : 16, ip->family, &he, space, sizeof space,
                         &found, &error) != 0 ||
         !found) {
+        TRACE(TR_host_lookup | TR_bh, "IP address lookup failed: h_errno=%d", error);
         return error == TRY_AGAIN ? HF_AGAIN : HF_FAILED;
     }
     if (!he.h_name || !he.h_name[0] || he.h_name[0] == '.') {
@@ -62,6 +64,26 @@ static enum host_find find_names(const struct config *conf, struct pool *pool, c
     return r;
 }
 
+static void trace_forward(const struct host *h, enum host_find r, struct str name,
+                          const struct ip *ip)
+{
+    if (!trace_on(TR_host_lookup | TR_bh)) {
+        return;
+    }
+    if (r != HF_FOUND) {
+        trace_write(r == HF_AGAIN ? "temporary error for host name lookup"
+                                  : "no IP addresses found for %.*s",
+                    STR_ARG(name));
+        return;
+    }
+    trace_write("checking addresses for %.*s", STR_ARG(name));
+    for (; h; h = h->next) {
+        struct ip found;
+        bool same = ip_parse(h->address, &found) && memcmp(&found, ip, sizeof found) == 0;
+        trace_write("  %.*s%s", STR_ARG(h->address), same ? " OK" : "");
+    }
+}
+
 /* True if the name leads to the address; *again if that cannot be said now. */
 static bool leads_back(const struct config *conf, struct pool *pool, struct str name,
                        const struct ip *ip, bool *again)
@@ -71,6 +93,7 @@ static bool leads_back(const struct config *conf, struct pool *pool, struct str 
     struct ip found;
     enum host_find r = dns_set_address(conf, pool, &h, &opts, false, NULL);
     *again = r == HF_AGAIN;
+    trace_forward(&h, r, name, ip);
     for (const struct host *each = &h; r == HF_FOUND && each; each = each->next) {
         if (ip_parse(each->address, &found) && memcmp(&found, ip, sizeof found) == 0) {
             return true;
@@ -99,6 +122,7 @@ enum host_find net_host_name(const struct config *conf, struct pool *pool, struc
         return r;
     }
     aliases->pool = aliases->pool ? aliases->pool : pool;
+    TRACE(TR_host_lookup | TR_bh, "IP address lookup yielded \"%.*s\"", STR_ARG(names.v[0]));
     for (size_t i = 0; i < names.n; i++) {
         bool again;
         if (leads_back(conf, pool, names.v[i], &ip, &again)) {
@@ -113,6 +137,8 @@ enum host_find net_host_name(const struct config *conf, struct pool *pool, struc
         }
     }
     if (str_unset(*name)) {
+        TRACE(TR_host_lookup | TR_bh, "%.*s does not match any IP address for %.*s",
+              STR_ARG(address), STR_ARG(names.v[0]));
         *error = str_fmt(pool, "%.*s does not match any IP address for %.*s", STR_ARG(address),
                          STR_ARG(names.v[0]));
         return HF_FAILED;

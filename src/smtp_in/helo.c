@@ -27,6 +27,9 @@ static bool verify_name(struct conv *c, const char *hello)
         return true;
     }
     bool known = acl_verify_helo(&c->x);
+    if (!s->helo_verified && !c->helo_verify_required) {
+        TRACE(TR_receive | TR_bh, "HELO verification failed but host is in helo_try_verify_hosts");
+    }
     if (s->helo_verified || !c->helo_verify_required) {
         return true;
     }

@@ -131,7 +131,7 @@ enum match match_address_item(struct match_state *st, const struct mitem *it)
     if (it->kind == MI_ADDR_EMPTY && !str_empty(s) && trace_on(TR_lists | TR_bh)) {
         struct match_state inner = *st; /* Exim takes it for a domain that is empty */
         inner.kind = LIST_DOMAINS;
-        inner.subject = str_from(s, (size_t)at + 1);
+        inner.given = str_from(s, (size_t)at + 1);
         inner.option = NULL;
         match_trace(&inner, STR(""), MATCH_NO);
     }

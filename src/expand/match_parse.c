@@ -24,6 +24,7 @@ static const char *const kind_names[] = {"domain", "host", "address", "local par
 static bool parse_mx(struct str s, struct pattern *out)
 {
     s = str_from(s, 4);
+    out->arg = STR_NONE;
     if (str_startsi(s, "any")) {
         s = str_from(s, 3);
     } else if (str_startsi(s, "primary")) {

@@ -136,6 +136,19 @@ my @RULES = (
         'hundreds of the same character are not for reading', 'munge runs'],
     ['system error number', "$LOG stderr", qr/\berrno=-?\d+/, 'errno=nnn', 'numbers depend on the system', 'munge errno'],
 
+    ['options that Exim has for -bh to show', 'stderr', qr/^>>> host in (?:hosts_proxy|pipelining_connect_advertise_hosts|smtputf8_advertise_hosts)\? .*\n/m, '',
+        'parts of Exim that minim does not have', 'munge trace'],
+    ['lists of DNSSEC for a HELO name', 'stderr', qr/(getting IP address for .*\n)>>> \S+ in ""\? .*\n>>> \S+ in "\*"\? .*\n/,
+        sub ($self, $kept) { $kept }, 'Exim has them built in', 'munge trace'],
+    ['cache of DNS lists', 'stderr', qr/^>>> (?:new DNS lookup for|dnslists: (?:wrote cache entry|using result of previous lookup)).*\n/m, '',
+        'the resolver has the cache', 'munge trace'],
+    ['first lines of -d', 'stderr', qr/^(?:exim|minim|Exim) (?:version )?\S+ uid=.*?^originator: .*\n/ms, "(version, users)\n",
+        'each program its own', 'munge debug'],
+    ['first lines of -d before the caller', 'stderr', qr/^(?:exim|minim|Exim) (?:version )?\S+ uid=.*?^admin user\n/ms, "(version, users)\n",
+        'each program its own', 'munge debug'],
+    ['what Exim tells of itself', 'stderr', qr/^(?:dropping to exim gid|seeking password data|getpwnam\(\)|sender address =|(?:Address testing|Verifying): uid|set transport|data from lookup saved|search_tidyup|>{16} .* terminating|  uid=\S+ gid=\S+ home=).*\n/m, '',
+        'internals', 'munge debug'],
+
     # --- swaks
     ['swaks id', '*', qr/\b\d{14}\.\d{6}\@/, 'SWAKSID@', 'contains time and process'],
     ['swaks version', '*', qr/\bswaks v[\w.]+ \S+/, 'swaks vX', 'installed version'],

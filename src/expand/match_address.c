@@ -121,6 +121,8 @@ enum match match_address_item(struct match_state *st, const struct mitem *it)
                   STR_ARG(s), STR_ARG(it->text));
         return MATCH_NO;
     }
+    TRACE_IN(TR_lists, "address match test: subject=%.*s pattern=%.*s", STR_ARG(st->given),
+             STR_ARG(it->text));
     if (it->kind == MI_ADDR_WHOLE) {
         enum match m = match_pattern(st, &it->pat, s, st->caseless);
         if (it->pat.kind == PAT_REGEX) {

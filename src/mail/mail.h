@@ -140,7 +140,10 @@ time_t message_id_time(struct str id);
 
 struct spool_writer;
 
-/* Remaining space and inodes at the spool: false with *error if below the limits (check_spool_…). */
+/*
+ * Remaining space and inodes at the spool and the logs: false after logging, with *error "space", if
+ * below the limits (check_spool_…), or "directory", if a directory cannot be looked at.
+ */
 bool spool_check_space(const struct config *conf, int64_t message_size, struct str *error);
 
 /*

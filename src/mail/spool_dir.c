@@ -237,14 +237,21 @@ void spool_start(const struct config *conf)
 }
 
 /* True if the directory's file system has so much room, else logged; a limit of 0 is none. */
-static bool has_room(const char *what, const char *dir, int64_t bytes, int inodes)
+static bool has_room(const char *what, const char *dir, int64_t bytes, int inodes,
+                     struct str *error)
 {
     struct statvfs fs;
     if (bytes <= 0 && inodes <= 0) {
         return true;
     }
     if (statvfs(dir, &fs) < 0) {
-        return errno == ENOENT;
+        if (errno == ENOENT) {
+            return true;
+        }
+        log_write(LOG_MAIN | LOG_PANIC, "cannot accept message: failed to stat %s directory %s: %s",
+                  what, dir, strerror(errno));
+        *error = STR("directory");
+        return false;
     }
     int64_t space = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize, nodes = (int64_t)fs.f_favail;
     if ((bytes <= 0 || space >= bytes) && (inodes <= 0 || fs.f_files == 0 || nodes >= inodes)) {
@@ -252,6 +259,7 @@ static bool has_room(const char *what, const char *dir, int64_t bytes, int inode
     }
     log_write(LOG_MAIN, "%s directory space check failed: space=%lld inodes=%lld", what,
               (long long)space / 1024, (long long)nodes);
+    *error = STR("space");
     return false;
 }
 
@@ -261,11 +269,11 @@ bool spool_check_space(const struct config *conf, int64_t message_size, struct s
     int64_t spool = s->check_spool_space > 0 ? s->check_spool_space + message_size : 0;
     struct pool *pool = pool_new("log directory");
     struct str logs = log_directory(conf, pool);
-    bool ok =
-        has_room("spool", core_settings(conf)->spool_directory.p, spool, s->check_spool_inodes) &&
-        (str_unset(logs) ||
-         has_room("log", str_cstr(pool, logs), s->check_log_space, s->check_log_inodes));
-    *error = ok ? STR_NONE : STR("space");
+    bool ok = has_room("spool", core_settings(conf)->spool_directory.p, spool,
+                       s->check_spool_inodes, error) &&
+              (str_unset(logs) || has_room("log", str_cstr(pool, logs), s->check_log_space,
+                                           s->check_log_inodes, error));
+    *error = ok ? STR_NONE : *error;
     pool_free(&pool);
     return ok;
 }

@@ -185,7 +185,10 @@ static enum host_find find_one(struct route_job *job, const struct host_search *
     if (is_mx_name(h->name)) {
         return find_mx(job, s, a, at, after);
     }
-    if (ip_parse(h->name, &ip)) {
+    bool literal = ip_parse(h->name, &ip);
+    TRACE(TR_route | TR_host_lookup, "finding IP address for %.*s\ncalling %s", STR_ARG(h->name),
+          literal || s->method == FIND_BYNAME ? "host_find_byname" : "host_find_bydns");
+    if (literal) {
         h->address = h->name;
     } else {
         result = find_addresses(x, s, h);

@@ -144,6 +144,9 @@ static enum route_result find_rule(struct ectx *x, const struct opts *o, struct 
 {
     for (size_t i = 0; i < o->n; i++) {
         struct str data = STR_NONE;
+        TRACE(TR_route, "route_item = %.*s %.*s%s%.*s", STR_ARG(o->rules[i].pattern.text),
+              STR_ARG(o->rules[i].hosts.text), str_empty(o->rules[i].options) ? "" : " ",
+              STR_ARG(o->rules[i].options));
         enum match m = match_domain(x, &o->rules[i].pattern, a->domain, &data);
         if (m == MATCH_YES) {
             if (!str_unset(data)) {
@@ -162,6 +165,12 @@ static enum route_result find_rule(struct ectx *x, const struct opts *o, struct 
     return ROUTE_DECLINE;
 }
 
+static void trace_hosts(const char *which, struct str hosts, struct str words)
+{
+    TRACE(TR_route, "%s list of hosts = '%.*s' options = '%.*s'", which, STR_ARG(hosts),
+          STR_ARG(words));
+}
+
 /* Hosts and options as text, whichever way they come. */
 static enum route_result find_data(struct ectx *x, const struct router *r, struct address *a,
                                    struct str *hosts, struct str *rule_options)
@@ -175,6 +184,7 @@ static enum route_result find_data(struct ectx *x, const struct router *r, struc
         if (result != ROUTE_OK) {
             return result;
         }
+        trace_hosts("original", unexpanded->text, *rule_options);
         if (!expand_option(x, unexpanded, hosts)) {
             if (x->forced_fail) {
                 return ROUTE_DECLINE;
@@ -183,6 +193,7 @@ static enum route_result find_data(struct ectx *x, const struct router *r, struc
                                  STR_ARG(r->name), STR_ARG(unexpanded->text), STR_ARG(x->error));
             return ROUTE_DEFER;
         }
+        trace_hosts("expanded", *hosts, *rule_options);
         return ROUTE_OK;
     }
     if (!expand_option(x, &o->route_data, &text)) {
@@ -198,6 +209,8 @@ static enum route_result find_data(struct ectx *x, const struct router *r, struc
     }
     *hosts = data.hosts;
     *rule_options = data.options;
+    trace_hosts("original", *hosts, *rule_options);
+    trace_hosts("expanded", *hosts, *rule_options);
     return ROUTE_OK;
 }
 

@@ -269,7 +269,8 @@ static bool sender_acceptable(struct conv *c, struct str arg, struct mailbox *m,
     }
     if (!spool_check_space(c->conf, c->set->smtp_check_spool_space && size >= 0 ? size + 5000 : 0,
                            &error)) {
-        reply(c, "452 Space shortage, please try later");
+        reply(c, str_is(error, "directory") ? "421 spool or log directory problem"
+                                            : "452 Space shortage, please try later");
         return false;
     }
     if (str_empty(m->text) || !str_empty(m->domain)) {

@@ -142,11 +142,11 @@ my @RULES = (
         sub ($self, $kept) { $kept }, 'Exim has them built in', 'munge trace'],
     ['cache of DNS lists', 'stderr', qr/^>>> (?:new DNS lookup for|dnslists: (?:wrote cache entry|using result of previous lookup)).*\n/m, '',
         'the resolver has the cache', 'munge trace'],
-    ['first lines of -d', 'stderr', qr/^(?:exim|minim|Exim) (?:version )?\S+ uid=.*?^originator: .*\n/ms, "(version, users)\n",
+    ['first lines of -d', 'stderr', qr/^(?:exim|minim|Exim) (?:version )?\S+ uid=.*?^originator: [^\n]*\n/ms, "(version, users)\n",
         'each program its own', 'munge debug'],
     ['first lines of -d before the caller', 'stderr', qr/^(?:exim|minim|Exim) (?:version )?\S+ uid=.*?^admin user\n/ms, "(version, users)\n",
         'each program its own', 'munge debug'],
-    ['what Exim tells of itself', 'stderr', qr/^(?:dropping to exim gid|seeking password data|getpwnam\(\)|sender address =|(?:Address testing|Verifying): uid|set transport|data from lookup saved|search_tidyup|>{16} .* terminating|  uid=\S+ gid=\S+ home=).*\n/m, '',
+    ['what Exim tells of itself', 'stderr', qr/^(?:dropping to exim gid|changing group to|seeking password data|getpwnam\(\)|sender address =|(?:Address testing|Verifying): uid|set transport|data from lookup saved|search_tidyup|>{16} .* terminating|  uid=\S+ gid=\S+ home=).*\n/m, '',
         'internals', 'munge debug'],
 
     # --- swaks

@@ -1,6 +1,7 @@
 /*
  * Verification of the name a client gave with HELO or EHLO: an address literal must be its address;
- * a name must be one of its names, or lead to its address.
+ * a name must be one of its names, or lead to its address. What is found out is kept in the session;
+ * a look-up that cannot be done now leaves the question open.
  */
 #include "acl/internal.h"
 

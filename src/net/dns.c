@@ -264,7 +264,9 @@ static enum dns_result search(const struct net_settings *set, struct pool *pool,
             *name = full;
             return now;
         }
-        result = worse(result, now);
+        if (!dotted) { /* else what is said of the name itself counts */
+            result = worse(result, now);
+        }
         if (!q->search_parents) {
             break;
         }

@@ -323,6 +323,7 @@ static enum host_find find_by(struct finding *f, struct str domain, enum dns_typ
         return find_all(f, c, n, hosts, error);
     }
     if (soft_is_absent || r == DNS_NOMATCH || r == DNS_NODATA) {
+        f->decided = !srv && r == DNS_NOMATCH; /* no name: no address either */
         return HF_FAILED;
     }
     f->decided = true;

@@ -206,8 +206,13 @@ struct str log_delivered(struct job *j, const struct address *a)
     }
     if (a->transport && !a->transport->local) {
         add_remote(&b, a);
-    } else if (a->note && a->note->shadow.len) {
-        buf_adds(&b, a->note->shadow);
+    } else if (a->transport) {
+        if (a->hosts) {
+            buf_addf(&b, " H=%.*s", STR_ARG(a->hosts->name));
+        }
+        if (a->note && a->note->shadow.len) {
+            buf_adds(&b, a->note->shadow);
+        }
     }
     if (log_wants(LS_smtp_confirmation) && !str_empty(a->confirmation)) {
         add_confirmation(&b, a->confirmation);

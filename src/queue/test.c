@@ -63,7 +63,7 @@ static void print_hosts(const struct address *a)
         address_width = n > address_width ? n : address_width;
     }
     for (const struct host *h = a->hosts; h; h = h->next) {
-        if (a->transport->local) {
+        if (a->transport->local && str_empty(h->address)) {
             printf("  host %.*s%*s\n", STR_ARG(h->name), (int)address_width + 3, "");
             continue;
         }

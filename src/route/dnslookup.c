@@ -140,8 +140,9 @@ static enum route_result not_found(struct route_job *job, const struct router *r
         a->message = error;
     }
     if (route_domain_in(job->x, &p->fail_defer_domains, a->domain)) {
-        return route_defer(a, ERRNO_DNSDEFER,
-                           str_empty(error) ? STR("domain not found in DNS") : error);
+        return route_defer(a, ERRNO_UNKNOWNERROR,
+                           STR("missing MX, or all MXs point to missing A records, and defer "
+                               "requested"));
     }
     return ROUTE_DECLINE;
 }
@@ -151,11 +152,7 @@ static enum route_result try_later(struct route_job *job, const struct router *r
 {
     struct str text = security ? str_fmt(job->x->pool, "host lookup done insecurely")
                                : STR("host lookup did not complete");
-    if (r->pass_on_timeout) {
-        a->message = text;
-        return ROUTE_PASS;
-    }
-    return route_defer(a, ERRNO_DNSDEFER, text);
+    return r->pass_on_timeout ? ROUTE_PASS : route_defer(a, ERRNO_UNKNOWNERROR, text);
 }
 
 /* True if the list holds more than hosts worse than or as good as this one. */

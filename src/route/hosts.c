@@ -210,17 +210,41 @@ static enum host_find find_one(struct route_job *job, const struct host_search *
     return *at == after ? HF_FAILED : HF_FOUND;
 }
 
-/* What host_find_failed or host_all_ignored makes of a host that does not exist. */
-static enum route_result failed_result(int action, struct address *a, struct str text)
+/*
+ * What host_find_failed or host_all_ignored makes of a host that does not exist. A router that lets
+ * the next one try says nothing; why the address failed is not the sender's to know.
+ */
+static enum route_result failed_result(int action, struct address *a, int why, struct str text)
 {
     switch (action) {
-    case HOST_PASS: a->message = text; return ROUTE_PASS;
-    case HOST_DECLINE: a->message = text; return ROUTE_DECLINE;
-    case HOST_FAIL: return route_fail(a, text);
+    case HOST_PASS: return ROUTE_PASS;
+    case HOST_DECLINE: return ROUTE_DECLINE;
+    case HOST_FAIL: a->keep_message = true; return route_fail(a, text);
     case HOST_FREEZE: a->special_action = STR("freeze"); break;
     default: break;
     }
-    return route_defer(a, ERRNO_UNKNOWNHOST, text);
+    return route_defer(a, why, text);
+}
+
+/* A name that has no address is noted when it is looked up for a message or a client. */
+static void log_no_address(const struct route_job *job, struct str name)
+{
+    const struct ectx *x = job->x;
+    struct str about = STR("");
+    if (job->why == ROUTE_TEST || !log_wants(LS_host_lookup_failed)) {
+        return;
+    }
+    if (!x->msg || str_empty(x->msg->id)) {
+        if (!x->sess || str_unset(x->sess->protocol)) {
+            return; /* verification from the command line */
+        }
+        struct str who = str_unset(x->sess->host_address)
+                             ? x->sess->ident
+                             : session_fullhost(x->pool, x->sess, false);
+        about = str_fmt(x->pool, " (during SMTP connection from %.*s)", STR_ARG(who));
+    }
+    log_msg(LOG_MAIN, x->msg, "no IP address found for host %.*s%.*s", STR_ARG(name),
+            STR_ARG(about));
 }
 
 static struct str name_of(int action)
@@ -235,7 +259,7 @@ static enum route_result all_ignored(struct ectx *x, const struct host_search *s
                               "lookup failed for all hosts in %.*s router: host_find_failed=ignore "
                               "host_all_ignored=%.*s",
                               STR_ARG(s->router->name), STR_ARG(name_of(s->all_ignored)));
-    return failed_result(s->all_ignored, a, text);
+    return failed_result(s->all_ignored, a, ERRNO_UNKNOWNERROR, text);
 }
 
 enum route_result route_find_hosts(struct route_job *job, const struct host_search *s,
@@ -264,14 +288,16 @@ enum route_result route_find_hosts(struct route_job *job, const struct host_sear
                                       "host lookup for %.*s did not complete (DNS "
                                       "timeout?)",
                                       STR_ARG(name));
-            return s->router->pass_on_timeout ? (a->message = text, ROUTE_PASS)
-                                              : route_defer(a, ERRNO_DNSDEFER, text);
+            return s->router->pass_on_timeout ? ROUTE_PASS : route_defer(a, ERRNO_DNSDEFER, text);
         } else if (result != HF_FOUND && result != HF_FOUND_LOCAL) {
+            if (!mx && s->method != FIND_BYDNS) {
+                log_no_address(job, name);
+            }
             if (s->find_failed == HOST_IGNORE) {
                 *at = after;
                 continue;
             }
-            return failed_result(s->find_failed, a,
+            return failed_result(s->find_failed, a, ERRNO_UNKNOWNHOST,
                                  str_fmt(x->pool, "lookup of host \"%.*s\" failed in %.*s router",
                                          STR_ARG(name), STR_ARG(s->router->name)));
         }

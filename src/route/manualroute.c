@@ -110,11 +110,12 @@ static bool init(struct opt_reader *r, struct router *router)
     return str_unset(o->route_list) || read_rules(r, o);
 }
 
-/* The words behind the hosts; NULL result: fine, else the word that is not known. */
+/* The words behind the hosts; unset result: fine, else the text from a word that is not known. */
 static struct str read_options(struct ectx *x, struct str text, bool *randomize,
                                struct host_search *s, const struct transport **transport)
 {
     struct str word;
+    const char *end = text.p + text.len;
     while (str_next(&text, ' ', &word)) {
         word = str_trim(word);
         if (str_empty(word)) {
@@ -132,7 +133,7 @@ static struct str read_options(struct ectx *x, struct str text, bool *randomize,
         } else if (str_is(word, "ipv4_prefer")) {
             s->ipv4_prefer = true;
         } else if (!(*transport = route_find_transport(x->conf, word))) {
-            return word;
+            return str_n(word.p, (size_t)(end - word.p));
         }
     }
     return STR_NONE;

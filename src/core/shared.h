@@ -193,6 +193,7 @@ struct address {
     int more_errno;
     struct str message;      /* for the log and the bounce */
     bool pass_message;       /* a transport's message may be told the sender */
+    bool shown_affixes;      /* a transport was given it with its affixes */
     bool keep_message;       /* a router's message is for the log alone */
     struct str user_message; /* for the SMTP reply in verification, and what reports say instead */
     struct str special_action; /* freeze and the like */
@@ -410,6 +411,7 @@ struct delivery {
     struct str return_path;
     uint32_t uid, gid; /* to run as */
     struct str home, cwd;
+    struct str writing_to; /* a mailbox file, for messages; unset: something else */
     struct str sending_ip; /* our end of the connection */
     int sending_port;
     const struct delivery_hooks *hooks; /* NULL in verification */

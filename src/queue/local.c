@@ -178,13 +178,31 @@ static struct address *copy_list(struct job *j, const struct address *list)
     return first;
 }
 
+/* shadow_condition: anything but the four words for no; one that cannot be expanded says no. */
+static bool shadow_wanted(struct job *j, const struct transport *t)
+{
+    const struct etext *e = &t->shadow_condition;
+    struct str s;
+    if (str_unset(e->text)) {
+        return true;
+    }
+    if (!expand_option(&j->x, e, &s)) {
+        if (!j->x.forced_fail) {
+            log_msg(LOG_MAIN | LOG_PANIC, j->m,
+                    "failed to expand condition \"%.*s\" for %.*s transport: %.*s",
+                    STR_ARG(e->text), STR_ARG(t->name), STR_ARG(j->x.error));
+        }
+        return false;
+    }
+    return !str_empty(s) && !str_is(s, "0") && !str_isi(s, "no") && !str_isi(s, "false");
+}
+
 /* Delivers a copy through the shadow transport; its fate is only noted in the log. */
 static void shadow(struct job *j, const struct delivery *d)
 {
     const struct transport *t = d->transport;
     const struct transport *other = t->shadow;
-    bool wanted = true;
-    if (!other || !expand_bool_option(&j->x, &t->shadow_condition, true, &wanted) || !wanted) {
+    if (!other || !shadow_wanted(j, t)) {
         return;
     }
     struct delivery s = *d;

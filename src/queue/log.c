@@ -18,10 +18,10 @@ static const struct address *top_of(const struct address *a)
     return a;
 }
 
-/* The local part as it goes to the transport: with affixes where the transport includes them. */
+/* The local part as the transport used it. */
 static void add_local_part(struct buf *b, const struct address *a)
 {
-    bool affixes = a->transport && a->transport->rcpt_include_affixes;
+    bool affixes = a->shown_affixes;
     struct str lp = a->kind == AK_NORMAL ? a->local_part : a->address;
     if (affixes && a->prefix.len) {
         buf_adds(b, a->prefix);

@@ -260,8 +260,16 @@ bool report_end(struct report *r)
 bool report_submit(void *owner, struct str to, struct str headers, struct str body)
 {
     struct report r;
+    const struct job *j = owner;
+    const struct delivery *d = j->x.dlv;
     if (!report_begin(&r, owner, to)) {
         return false;
+    }
+    if (d && d->transport->local) { /* the delivery's user writes the message */
+        struct session *s = r.m.session_facts;
+        r.m.originator_uid = d->uid;
+        r.m.originator_gid = d->gid;
+        r.m.originator_login = s->ident = s->caller_login = login_name(r.pool, d->uid);
     }
     report_recipients(&r, to);
     report_headers(&r, headers);

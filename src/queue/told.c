@@ -19,7 +19,7 @@ struct row {
     int last; /* of an enumeration: the greatest value; 0: any */
 };
 
-#define KIND(T, field)              \
+#define KIND(T, field) \
     _Generic(((struct T *)NULL)->field, \
         bool: K_BOOL,               \
         int: K_INT,                 \
@@ -28,8 +28,14 @@ struct row {
         struct str: K_STR,          \
         struct timespec: K_TIME,    \
         const char *: K_LABEL)
-#define ROW(T, field) {KIND(T, field), offsetof(struct T, field), 0}
-#define ENUM(T, field, greatest) {KIND(T, field), offsetof(struct T, field), greatest}
+#define ROW(T, field) \
+    { \
+        KIND(T, field), offsetof(struct T, field), 0 \
+    }
+#define ENUM(T, field, greatest) \
+    { \
+        KIND(T, field), offsetof(struct T, field), greatest \
+    }
 
 static const struct row address_rows[] = {
     ENUM(address, outcome, ADDR_DISCARD),
@@ -48,6 +54,7 @@ static const struct row address_rows[] = {
     ROW(address, pipelining_used),
     ROW(address, chunking_used),
     ROW(address, continued),
+    ROW(address, shown_affixes),
     ROW(address, fallback_set),
     ROW(address, dsn_relayed),
     ROW(address, tried),
@@ -62,27 +69,34 @@ static const struct row note_rows[] = {
 };
 
 static const struct row host_rows[] = {
-    ROW(host, name), ROW(host, certname), ROW(host, address),
-    ROW(host, port), ROW(host, mx),       ROW(host, sort),
-    ROW(host, dnssec),
+    ROW(host, name), ROW(host, certname), ROW(host, address), ROW(host, port),
+    ROW(host, mx),   ROW(host, sort),     ROW(host, dnssec),
 };
 
 static const struct row tls_rows[] = {
-    ROW(tls_facts, cipher),     ROW(tls_facts, cipher_std),
-    ROW(tls_facts, version),    ROW(tls_facts, bits),
-    ROW(tls_facts, sni),        ROW(tls_facts, alpn),
-    ROW(tls_facts, peerdn),     ROW(tls_facts, peercert),
-    ROW(tls_facts, ourcert),    ROW(tls_facts, verified),
-    ROW(tls_facts, dane),       ROW(tls_facts, tlsa_usage),
+    ROW(tls_facts, cipher),
+    ROW(tls_facts, cipher_std),
+    ROW(tls_facts, version),
+    ROW(tls_facts, bits),
+    ROW(tls_facts, sni),
+    ROW(tls_facts, alpn),
+    ROW(tls_facts, peerdn),
+    ROW(tls_facts, peercert),
+    ROW(tls_facts, ourcert),
+    ROW(tls_facts, verified),
+    ROW(tls_facts, dane),
+    ROW(tls_facts, tlsa_usage),
     ENUM(tls_facts, ocsp, OCSP_VERIFIED),
-    ROW(tls_facts, ocsp_detail), ROW(tls_facts, resumption),
-    ROW(tls_facts, binding),    ROW(tls_facts, backend),
+    ROW(tls_facts, ocsp_detail),
+    ROW(tls_facts, resumption),
+    ROW(tls_facts, binding),
+    ROW(tls_facts, backend),
 };
 
 static const struct row change_rows[] = {
-    ROW(retry_change, key),        ROW(retry_change, remove), ROW(retry_change, message),
-    ROW(retry_change, basic_errno), ROW(retry_change, more_errno),
-    ROW(retry_change, text),       ROW(retry_change, host),   ROW(retry_change, domain),
+    ROW(retry_change, key),         ROW(retry_change, remove),     ROW(retry_change, message),
+    ROW(retry_change, basic_errno), ROW(retry_change, more_errno), ROW(retry_change, text),
+    ROW(retry_change, host),        ROW(retry_change, domain),
 };
 
 /* ---- writing ---- */

@@ -440,7 +440,7 @@ static bool plan_mailstore(struct ectx *x, struct delivery *d, const struct opts
     buf_adds(&b, end_line(x->pool, before));
     buf_adds(&b, d->msg->sender);
     buf_addc(&b, '\n');
-    for (const struct address *a = d->addrs; a; a = a->next) {
+    for (struct address *a = d->addrs; a; a = a->next) {
         buf_adds(&b, transport_rcpt(x->pool, a, d->transport->rcpt_include_affixes));
         buf_addc(&b, '\n');
     }
@@ -571,9 +571,10 @@ static void deliver(struct ectx *x, struct delivery *d)
     struct plan_result r;
     struct str prefix, suffix;
     plan_facts(o, &p);
-    if (!plan_path(x, d, o, &p) || !plan_quota(x, d, o, &p) ||
-        !prefix_and_suffix(x, d, o, &prefix, &suffix) || !plan_begin(x, d, &p, prefix, suffix) ||
-        !plan_names(x, d, o, &p)) {
+    bool found = plan_path(x, d, o, &p);
+    d->writing_to = p.text[PT_PATH];
+    if (!found || !plan_quota(x, d, o, &p) || !prefix_and_suffix(x, d, o, &prefix, &suffix) ||
+        !plan_begin(x, d, &p, prefix, suffix) || !plan_names(x, d, o, &p)) {
         return;
     }
     plan_execute(x, d, &p, &r);

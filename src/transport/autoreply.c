@@ -449,7 +449,10 @@ void transport_send_warning(struct ectx *x, const struct delivery *d, struct str
     buf_init(&k.all, x->pool, REPLY_MAX);
     take_recipients(&k, &to);
     if (k.all.len && d->hooks && d->hooks->submit) {
+        struct delivery *now = x->dlv;
+        x->dlv = NULL; /* the program warns, not the owner of the mailbox */
         d->hooks->submit(d->owner, buf_str(&k.all), buf_str(&headers), body);
+        x->dlv = now;
     }
 }
 

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { NOT_RUN = 127 }; /* the status of a command that could not be run */
+
 bool filter_parse(struct opt_reader *r, void *base, struct str value)
 {
     struct transport *t = base;
@@ -46,6 +48,35 @@ struct str filter_print(struct pool *pool, const void *base)
     return ((const struct transport *)base)->filter_text;
 }
 
+/* The filter ended badly; a fault of the configuration's, as Exim sees it, if delivery is local. */
+static bool ended(struct ectx *x, struct delivery *d, int status)
+{
+    bool exited = WIFEXITED(status), absent = exited && WEXITSTATUS(status) == NOT_RUN;
+    struct str to = str_unset(d->writing_to)
+                        ? STR("")
+                        : str_fmt(x->pool, " while writing to %.*s", STR_ARG(d->writing_to));
+    transport_end_all(d, ADDR_DEFER, ERRNO_FILTER_FAIL,
+                      str_fmt(x->pool, "transport filter process failed (%s%d)%.*s%s",
+                              exited ? "" : "signal ",
+                              exited ? WEXITSTATUS(status) : WTERMSIG(status), STR_ARG(to),
+                              absent ? ": unable to execute command" : ""));
+    for (struct address *a = d->addrs; a && d->transport->local; a = a->next) {
+        a->no_retry = true;
+    }
+    errno = EINVAL;
+    return false;
+}
+
+static bool too_slow(struct ectx *x, struct delivery *d)
+{
+    bool file = !str_unset(d->writing_to);
+    transport_end_all(d, ADDR_DEFER, file ? ETIMEDOUT : ERRNO_FILTER_FAIL,
+                      file ? str_fmt(x->pool, "error while writing to %.*s", STR_ARG(d->writing_to))
+                           : STR("transport filter timed out"));
+    errno = EINVAL;
+    return false;
+}
+
 static bool fail(struct ectx *x, struct delivery *d, struct str text)
 {
     (void)x;
@@ -60,7 +91,7 @@ static bool make_argv(struct ectx *x, struct delivery *d, struct strvec *argv)
     struct str s;
     for (size_t i = 0; i < t->filter.n; i++) {
         if (str_is(t->filter.v[i].text, "$pipe_addresses")) {
-            for (const struct address *a = d->addrs; a; a = a->next) {
+            for (struct address *a = d->addrs; a; a = a->next) {
                 strvec_push(argv, transport_rcpt(x->pool, a, t->rcpt_include_affixes));
             }
             continue;
@@ -160,30 +191,21 @@ static bool run(struct ectx *x, struct delivery *d, const struct strvec *argv, i
                               .stdin_fd = in,
                               .merge_stderr = true};
     if (child_start(&spec, &c) < 0) {
-        return fail(x, d,
-                    str_fmt(x->pool, "Failed to start transport filter \"%s\": %s", spec.argv[0],
-                            strerror(errno)));
+        return ended(x, d, NOT_RUN << 8);
     }
     if (!gather(c.out, out, timeout_ms)) {
         int e = errno;
         child_kill(&c);
-        return fail(x, d,
-                    str_fmt(x->pool, "transport filter %s: %s",
-                            e == ETIMEDOUT ? "timed out" : "output could not be read",
-                            strerror(e)));
+        return e == ETIMEDOUT
+                   ? too_slow(x, d)
+                   : fail(x, d,
+                          str_fmt(x->pool, "transport filter output could not be read: %s",
+                                  strerror(e)));
     }
     if (child_wait(&c, timeout_ms > 0 ? timeout_ms : -1, &status) < 0) {
-        return fail(x, d, STR("transport filter timed out"));
+        return too_slow(x, d);
     }
-    if (status != 0) {
-        return fail(
-            x, d,
-            WIFEXITED(status)
-                ? str_fmt(x->pool, "transport filter process failed (%d)", WEXITSTATUS(status))
-                : str_fmt(x->pool, "transport filter process failed (signal %d)",
-                          WTERMSIG(status)));
-    }
-    return true;
+    return status == 0 || ended(x, d, status);
 }
 
 bool filter_message(struct ectx *x, struct delivery *d, unsigned flags, int *fd, int64_t *size)

@@ -224,9 +224,6 @@ struct str bsmtp_envelope(struct ectx *x, const struct delivery *d, struct str p
 /* Sends quota_warn_message: headers and text as expanded. */
 void transport_send_warning(struct ectx *x, const struct delivery *d, struct str text);
 
-/* The recipient as it goes over the wire: affixes by rcpt_include_affixes. */
-struct str transport_rcpt(struct pool *pool, const struct address *a, bool affixes);
-
 /* The hints databases of this room. */
 extern const struct hint_kind transport_hints[];
 

@@ -177,7 +177,7 @@ struct str bsmtp_envelope(struct ectx *x, const struct delivery *d, struct str p
     buf_init(&b, x->pool, 64 * 1024 * 1024);
     buf_adds(&b, prefix);
     buf_addf(&b, "MAIL FROM:<%.*s>%s", STR_ARG(d->return_path), eol);
-    for (const struct address *a = d->addrs; a; a = a->next) {
+    for (struct address *a = d->addrs; a; a = a->next) {
         struct str rcpt = transport_rcpt(x->pool, a, d->transport->rcpt_include_affixes);
         buf_addf(&b, "RCPT TO:<%.*s>%s", STR_ARG(rcpt), eol);
     }

@@ -179,7 +179,7 @@ static bool add_argument(struct ectx *x, struct delivery *d, const struct opts *
 {
     struct str s, error;
     if (str_is(e->text, "$pipe_addresses")) {
-        for (const struct address *a = d->addrs; a; a = a->next) {
+        for (struct address *a = d->addrs; a; a = a->next) {
             s = transport_rcpt(x->pool, a, d->transport->rcpt_include_affixes);
             s.tainted = false; /* each is an argument by itself: no harm in what it holds */
             strvec_push(argv, s);

@@ -194,15 +194,9 @@ static struct str mail_command(struct transaction *t)
     return STR_CAT(pool, s, dsn_mail(t));
 }
 
-static struct str rcpt_address(struct transaction *t, const struct address *a)
+static struct str rcpt_address(struct transaction *t, struct address *a)
 {
-    if (!str_empty(a->cc_local_part) && t->d->transport->rcpt_include_affixes) {
-        return a->address;
-    }
-    if (str_empty(a->prefix) && str_empty(a->suffix)) {
-        return a->address;
-    }
-    return STR_CAT(t->x->pool, a->local_part, STR("@"), a->domain);
+    return transport_rcpt(t->x->pool, a, t->d->transport->rcpt_include_affixes);
 }
 
 static struct str rcpt_command(struct transaction *t, struct address *a)

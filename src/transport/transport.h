@@ -115,4 +115,7 @@ void hand_use(int fd);
  */
 void hand_local(struct ectx *x, struct delivery *d);
 
+/* The recipient as it goes over the wire: affixes by rcpt_include_affixes. */
+struct str transport_rcpt(struct pool *pool, struct address *a, bool affixes);
+
 #endif

@@ -31,8 +31,9 @@ unsigned transport_flags(const struct transport *t)
            (t->headers_only ? (unsigned)TW_NO_BODY : 0u);
 }
 
-struct str transport_rcpt(struct pool *pool, const struct address *a, bool affixes)
+struct str transport_rcpt(struct pool *pool, struct address *a, bool affixes)
 {
+    a->shown_affixes = affixes;
     if (affixes || (str_empty(a->prefix) && str_empty(a->suffix))) {
         return a->address;
     }

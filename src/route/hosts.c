@@ -226,25 +226,13 @@ static enum route_result failed_result(int action, struct address *a, int why, s
     return route_defer(a, why, text);
 }
 
-/* A name that has no address is noted when it is looked up for a message or a client. */
+/* A name that has no address is noted when a message is delivered; for clients, by the look-up. */
 static void log_no_address(const struct route_job *job, struct str name)
 {
-    const struct ectx *x = job->x;
-    struct str about = STR("");
-    if (job->why == ROUTE_TEST || !log_wants(LS_host_lookup_failed)) {
-        return;
+    if (job->why == ROUTE_DELIVER) {
+        log_msg(log_if(LS_host_lookup_failed, LOG_MAIN), job->x->msg,
+                "no IP address found for host %.*s", STR_ARG(name));
     }
-    if (!x->msg || str_empty(x->msg->id)) {
-        if (!x->sess || str_unset(x->sess->protocol)) {
-            return; /* verification from the command line */
-        }
-        struct str who = str_unset(x->sess->host_address)
-                             ? x->sess->ident
-                             : session_fullhost(x->pool, x->sess, false);
-        about = str_fmt(x->pool, " (during SMTP connection from %.*s)", STR_ARG(who));
-    }
-    log_msg(LOG_MAIN, x->msg, "no IP address found for host %.*s%.*s", STR_ARG(name),
-            STR_ARG(about));
 }
 
 static struct str name_of(int action)

@@ -229,7 +229,7 @@ extern const char default_configuration[];
 
 struct main_settings {
     bool commandline_checks_require_admin, prod_requires_admin, queue_list_requires_admin;
-    struct etext bi_command;
+    struct str bi_command;
     struct str daemon_smtp_ports;
     int daemon_startup_retries, daemon_startup_sleep;
     struct macros *macros; /* as they stood at the end of the file */

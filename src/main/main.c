@@ -10,6 +10,7 @@
 
 #include "net/net.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -197,21 +198,14 @@ static int run_retry(struct command *c, const struct config *conf)
 static int run_aliases(struct command *c, const struct config *conf)
 {
     const struct main_settings *s = main_settings(conf);
-    struct ectx x;
-    struct str command;
-    if (str_unset(s->bi_command.text)) {
+    if (str_unset(s->bi_command)) {
         return 0;
     }
-    test_context(&x, conf, c->pool);
-    if (!expand_option(&x, &s->bi_command, &command)) {
-        fprintf(stderr, "exim: expansion of bi_command failed: %.*s\n", STR_ARG(x.error));
-        return 1;
-    }
-    const char *path = str_cstr(c->pool, command);
+    const char *path = str_cstr(c->pool, s->bi_command);
     const char *argument = str_unset(c->bi_argument) ? NULL : c->bi_argument.p;
     fflush(stdout);
     execl(path, path, argument, (char *)NULL);
-    fprintf(stderr, "exim: exec of %s failed\n", path);
+    fprintf(stderr, "exim: exec '%s' failed: %s\n", path, strerror(errno));
     return 1;
 }
 

@@ -6,7 +6,7 @@
 #define O(field) offsetof(struct main_settings, field)
 
 static const struct option options[] = {
-    {"bi_command", OPT_EXPAND, O(bi_command), NULL, "command that -bi runs", NULL, NULL},
+    {"bi_command", OPT_STRING, O(bi_command), NULL, "command that -bi runs", NULL, NULL},
     {"commandline_checks_require_admin", OPT_BOOL, O(commandline_checks_require_admin), "false",
      "only admin users may use -be, -bt, -bv and the like", NULL, NULL},
     {"daemon_smtp_port", OPT_ALIAS, 0, "daemon_smtp_ports", NULL, NULL, NULL},

@@ -78,7 +78,7 @@ enum log_where {
     X(subject, false, "the Subject header, T=") \
     X(tls_certificate_verified, true, "whether the peer's certificate verified, CV=") \
     X(tls_cipher, true, "TLS version and cipher suite, X=") \
-    X(tls_on_connect, false, "that TLS began without STARTTLS") \
+    X(tls_on_connect, false, NULL) \
     X(tls_peerdn, false, "subject of the peer's certificate, DN=") \
     X(tls_resumption, false, "an asterisk behind the cipher suite of a resumed session") \
     X(tls_sni, false, "server name the client asked for, SNI=") \

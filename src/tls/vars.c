@@ -7,7 +7,8 @@
 
 static const struct tls_facts *facts_of(const struct ectx *x, struct str name)
 {
-    if (str_starts(name, "tls_out_")) {
+    bool remote = x->dlv && x->dlv->host;
+    if (str_starts(name, "tls_out_") || (remote && !str_starts(name, "tls_in_"))) {
         return x->dlv ? x->dlv->tls : x->addr ? x->addr->tls : NULL;
     }
     if (x->sess) {
@@ -65,11 +66,11 @@ static struct str get_backend(struct ectx *x, struct str name)
 }
 
 const struct variable tls_variables[] = {
-    {"tls_bits", get_bits, "old name of $tls_in_bits"},
-    {"tls_certificate_verified", get_verified, "old name of $tls_in_certificate_verified"},
-    {"tls_cipher", get_cipher, "old name of $tls_in_cipher"},
-    {"tls_peerdn", get_peerdn, "old name of $tls_in_peerdn"},
-    {"tls_sni", get_sni, "old name of $tls_in_sni"},
+    {"tls_bits", get_bits, "old name of $tls_in_bits; in a transport of $tls_out_bits"},
+    {"tls_certificate_verified", get_verified, "old name of $tls_in_certificate_verified; in a transport of $tls_out_certificate_verified"},
+    {"tls_cipher", get_cipher, "old name of $tls_in_cipher; in a transport of $tls_out_cipher"},
+    {"tls_peerdn", get_peerdn, "old name of $tls_in_peerdn; in a transport of $tls_out_peerdn"},
+    {"tls_sni", get_sni, "old name of $tls_in_sni; in a transport of $tls_out_sni"},
     {"tls_in_alpn", get_alpn, "application protocol that was agreed upon"},
     {"tls_in_backend", get_backend, "library that serves the connection: openssl or gnutls"},
     {"tls_in_bits", get_bits, "strength of the cipher in bits"},

@@ -431,7 +431,7 @@ static bool plan_mailstore(struct ectx *x, struct delivery *d, const struct opts
     struct buf b;
     p->text[PT_NAME] =
         STR_CAT(x->pool, d->msg->id, str_fmt(x->pool, "-%lx", (unsigned long)time_monotonic_ms()));
-    d->mailstore_basename = p->text[PT_NAME];
+    d->mailstore_basename = STR_CAT(x->pool, p->text[PT_PATH], STR("/"), p->text[PT_NAME]);
     if (!name_option(x, d, &o->mailstore_prefix, "mailstore_prefix", &before) ||
         !name_option(x, d, &o->mailstore_suffix, "mailstore_suffix", &after)) {
         return false;

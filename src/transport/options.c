@@ -207,7 +207,7 @@ static struct str get_basename(struct ectx *x, struct str name)
 
 static const struct variable variables[] = {
     {"inode", get_inode, "inode of the file, in directory_file"},
-    {"mailstore_basename", get_basename, "name common to the two files, in mailstore options"},
+    {"mailstore_basename", get_basename, "path common to the two files, in mailstore options"},
     {"transport_name", get_transport_name, "the transport at work"},
     {0},
 };

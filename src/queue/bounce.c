@@ -32,11 +32,12 @@ static void ignore(struct job *j, struct address *a, const char *why)
     queue_tell_complete(j);
 }
 
-/* A bounce that fails has nobody to go back to: it is frozen, or dropped when it is old. */
+/* A bounce that fails has nobody to go back to: it is frozen, or dropped when it or its retry time is old. */
 static bool keep_frozen(struct job *j, const struct address *a)
 {
     return queue_is_bounce(j->m) && str_unset(a->errors_to) && !a->errors_to_empty &&
            (j->recipients == RCPT_DELIVER || j->recipients == RCPT_LOOP) &&
+           !(a->note && a->note->out_of_time) &&
            queue_age(j->m) < j->set->ignore_bounce_errors_after;
 }
 

@@ -261,11 +261,10 @@ const struct transport *route_transport(struct route_job *job, const struct rout
         return NULL;
     }
     if (name.tainted) {
-        a->message = str_fmt(x->pool,
-                             "attempt to use tainted value '%.*s' from \"%.*s\" for "
-                             "transport",
-                             STR_ARG(name), STR_ARG(r->transport_text.text));
-        log_msg(LOG_MAIN | LOG_PANIC, x->msg, "%.*s", STR_ARG(a->message));
+        log_msg(LOG_MAIN | LOG_PANIC, x->msg,
+                "attempt to use tainted value '%.*s' from '%.*s' for transport", STR_ARG(name),
+                STR_ARG(r->transport_text.text));
+        a->message = STR("internal configuration error");
         return NULL;
     }
     const struct transport *t = route_find_transport(x->conf, name);

@@ -131,11 +131,7 @@ static enum precondition check_item(struct ectx *x, struct address *a, struct st
             str_fmt(x->pool, "require_files: \"%.*s\" is not an absolute path", STR_ARG(path));
         return PRE_DEFER;
     }
-    if (path.tainted) {
-        a->message =
-            str_fmt(x->pool, "require_files: error for %.*s: Tainted filename", STR_ARG(path));
-        return PRE_DEFER;
-    }
+    path.tainted = false; /* it is looked for, not opened */
     if (!check_path(x, a, path, who, eacces_ok, &exists)) {
         int e = errno;
         a->basic_errno = e;

@@ -95,8 +95,8 @@ static const char *const *make_args(struct route_job *job, const struct router *
             return NULL;
         }
         if (s.tainted) {
-            a->message = str_fmt(x->pool, "Tainted arg %zu for %.*s router command: '%.*s'", i,
-                                 STR_ARG(r->name), STR_ARG(s));
+            a->message = str_fmt(x->pool, "Tainted arg %zu for queryprogram router command: '%.*s'",
+                                 i, STR_ARG(s));
             return NULL;
         }
         argv[i] = str_cstr(x->pool, s);

@@ -204,6 +204,14 @@ static bool add_argument(struct ectx *x, struct delivery *d, const struct opts *
 
 static bool check_taint(struct ectx *x, struct delivery *d, const struct strvec *argv)
 {
+    if (argv->n && argv->v[0].tainted && d->addrs->kind == AK_PIPE) {
+        for (struct address *a = d->addrs; a; a = a->next) {
+            a->no_retry = true; /* for the panic log */
+        }
+        return end(d, ADDR_DEFER, 0,
+                   str_fmt(x->pool, "Tainted '%.*s' (command for %.*s) not permitted",
+                           STR_ARG(argv->v[0]), STR_ARG(where(x, d))));
+    }
     for (size_t i = 0; i < argv->n; i++) {
         if (argv->v[i].tainted) {
             return end(d, ADDR_FAIL, 0,

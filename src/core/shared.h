@@ -423,6 +423,7 @@ struct delivery {
     bool only_kept;         /* over no other */
     bool passed_over;       /* set if there was none that would do */
     bool reset_due;         /* the transaction was not ended by an answer to its data */
+    bool host_refused;      /* the last host tried refused the session for good */
     bool retry_with_ip;     /* the transport's retry_include_ip_address */
     struct tls_facts *tls;  /* of the connection; NULL: in clear, or not yet encrypted */
     struct str address_file, address_pipe;

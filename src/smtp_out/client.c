@@ -13,14 +13,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { REPLY_MAX = 64 * 1024, LINE_MAX_LEN = 16 * 1024, QUIT_WAIT = 1 };
+enum { COMMAND_MAX = 64 * 1024, REPLY_MAX = 4096, LINE_MAX_LEN = REPLY_MAX, QUIT_WAIT = 1 };
 
 struct smtp_client {
     struct pool *pool;
     struct stream *stream;
     struct smtp_client_opts opts;
     unsigned exts;
-    int64_t size_limit; /* of SIZE; 0: none told */
     struct str greeting;
     struct str local_address;
     int local_port;
@@ -86,7 +85,7 @@ static void tell_reply(struct smtp_client *c, struct str text)
     if (!trace_on(TELLS)) {
         return;
     }
-    buf_init(&b, c->pool, 2 * REPLY_MAX);
+    buf_init(&b, c->pool, COMMAND_MAX);
     while (str_next(&rest, '\n', &line)) {
         buf_addf(&b, "%s%.*s", start, STR_ARG(line));
         start = "\n         ";
@@ -102,7 +101,7 @@ static void tell_story(struct smtp_client *c)
     if (!trace_on(TELLS)) {
         return;
     }
-    buf_init(&b, c->pool, REPLY_MAX);
+    buf_init(&b, c->pool, COMMAND_MAX);
     for (size_t i = 0; i < c->story.n; i++) {
         buf_addf(&b, "%s%.*s", i ? ":" : "", STR_ARG(c->story.v[i]));
     }
@@ -141,7 +140,7 @@ bool smtp_client_cmd(struct smtp_client *c, const char *fmt, ...)
     va_list ap;
     struct buf b;
     va_start(ap, fmt);
-    buf_init(&b, c->pool, REPLY_MAX);
+    buf_init(&b, c->pool, COMMAND_MAX);
     buf_vaddf(&b, fmt, ap);
     va_end(ap);
     buf_addz(&b, "\r\n");
@@ -185,9 +184,10 @@ static bool reply_line_ok(struct str s)
 static enum smtp_status broken(struct smtp_client *c, bool overlong)
 {
     int e = stream_error(c->stream);
+    bool closed = e == 0 || e == ECONNRESET || e == EPIPE;
     c->fail_errno = e;
     return overlong         ? SMTP_SYNC
-           : e == 0         ? SMTP_CLOSED
+           : closed         ? SMTP_CLOSED
            : e == ETIMEDOUT ? SMTP_TIMEOUT
                             : SMTP_IOERROR;
 }
@@ -211,7 +211,7 @@ enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct sm
             return broken(c, line.overflow);
         }
         struct str s = buf_str(&line);
-        bool ok = reply_line_ok(s) && (text.len == 0 || memcmp(text.p, s.p, 3) == 0);
+        bool ok = reply_line_ok(s);
         buf_addz(&text, text.len ? "\n" : "");
         buf_adds(&text, s);
         r->text = buf_str(&text);
@@ -220,8 +220,9 @@ enum smtp_status smtp_client_reply(struct smtp_client *c, int timeout, struct sm
         }
         if (s.len == 3 || s.p[3] == ' ') {
             tell_reply(c, r->text);
-            r->code = (s.p[0] - '0') * 100 + (s.p[1] - '0') * 10 + (s.p[2] - '0');
-            return r->code >= 500 ? SMTP_PERM : r->code >= 400 ? SMTP_TEMP : SMTP_OK;
+            const char *p = text.p; /* where the lines differ, the first counts */
+            r->code = (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
+            return r->code / 100 == 2 ? SMTP_OK : r->code / 100 == 5 ? SMTP_PERM : SMTP_TEMP;
         }
     }
 }
@@ -236,10 +237,6 @@ static void note_extensions(struct smtp_client *c, struct str reply)
         if (!first && str_next(&rest, ' ', &word)) {
             for (size_t i = 0; i < ARRAY_LEN(extensions); i++) {
                 c->exts |= str_isi(word, extensions[i].name) ? extensions[i].bit : 0u;
-            }
-            uint64_t n;
-            if (str_isi(word, "SIZE") && str_to_u64(str_trim(rest), 10, &n) && n < INT64_MAX) {
-                c->size_limit = (int64_t)n;
             }
         }
         first = false;
@@ -260,15 +257,23 @@ static enum smtp_status greet(struct smtp_client *c, struct smtp_reply *r)
 {
     const struct smtp_client_opts *o = &c->opts;
     enum smtp_status st = SMTP_PERM;
+    struct str first = STR_NONE;
     c->exts = 0;
-    c->size_limit = 0;
     if (o->lmtp || !o->avoid_esmtp) {
         st = say_hello(c, o->lmtp ? "LHLO" : "EHLO", r);
         if (st == SMTP_OK) {
             note_extensions(c, r->text);
         }
+        first = r->text;
     }
-    return st == SMTP_PERM && !o->lmtp ? say_hello(c, "HELO", r) : st;
+    if ((st != SMTP_PERM && st != SMTP_TEMP) || o->lmtp) {
+        return st;
+    }
+    st = say_hello(c, "HELO", r);
+    if (st == SMTP_CLOSED && !str_empty(first)) {
+        c->stage = str_fmt(c->pool, "%s (EHLO response was: %.*s)", c->stage, STR_ARG(first)).p;
+    }
+    return st;
 }
 
 /* ---- TLS ---- */
@@ -412,6 +417,17 @@ enum smtp_status smtp_client_open(struct pool *pool, const struct smtp_client_op
     return st;
 }
 
+/* Printable, but for the ends of lines: reports show those as they came. */
+static struct str lines_printable(struct pool *pool, struct str text)
+{
+    struct str all = STR_NONE, line;
+    while (str_next(&text, '\n', &line)) {
+        struct str shown = str_printable(pool, line, true);
+        all = str_unset(all) ? shown : STR_CAT(pool, all, STR("\n"), shown);
+    }
+    return all;
+}
+
 struct str smtp_client_error(struct smtp_client *c, struct pool *pool, enum smtp_status st,
                              const char *stage, const struct smtp_reply *r)
 {
@@ -420,12 +436,15 @@ struct str smtp_client_error(struct smtp_client *c, struct pool *pool, enum smtp
     case SMTP_PERM:
     case SMTP_TEMP:
         return str_fmt(pool, "SMTP error from remote mail server after %s: %.*s", stage,
-                       STR_ARG(r->text));
+                       STR_ARG(lines_printable(pool, r->text)));
     case SMTP_TIMEOUT: return str_fmt(pool, "SMTP timeout after %s", stage);
     case SMTP_CLOSED:
         return str_fmt(pool, "Remote host closed connection in response to %s", stage);
     case SMTP_SYNC:
-        return str_fmt(pool, "Malformed SMTP reply in response to %s: %.*s", stage, STR_ARG(shown));
+        return str_empty(shown)
+                   ? str_fmt(pool, "Malformed SMTP reply (an empty line) in response to %s", stage)
+                   : str_fmt(pool, "Malformed SMTP reply in response to %s: %.*s", stage,
+                             STR_ARG(shown));
     case SMTP_IOERROR: return str_fmt(pool, "%s: %s", stage, strerror(c->fail_errno));
     case SMTP_TLS_FAILED:
     case SMTP_TLS_BARRED: return STR_CAT(pool, STR("TLS session: "), c->tls_error);
@@ -433,11 +452,6 @@ struct str smtp_client_error(struct smtp_client *c, struct pool *pool, enum smtp
         return STR_CAT(pool, STR("a TLS session is required, but "), c->tls_error);
     default: return STR("");
     }
-}
-
-int64_t smtp_client_size_limit(const struct smtp_client *c)
-{
-    return c->size_limit;
 }
 
 struct str smtp_client_greeting(const struct smtp_client *c)

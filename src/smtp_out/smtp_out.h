@@ -94,9 +94,6 @@ enum smtp_ext {
 };
 unsigned smtp_client_exts(const struct smtp_client *c);
 
-/* The limit the server told with SIZE, in bytes; 0 if none. */
-int64_t smtp_client_size_limit(const struct smtp_client *c);
-
 /* The server's greeting (220 …), in the session's pool, tainted. */
 struct str smtp_client_greeting(const struct smtp_client *c);
 

@@ -312,6 +312,7 @@ static enum smtp_try one_host(struct ectx *x, struct delivery *d, const struct s
     }
     t->expired += h->status == HOST_UNUSABLE_EXPIRED;
     forget_tries(d);
+    d->host_refused = false;
     if (!own_address(x, d, o, &interface)) {
         return TRY_STOP;
     }
@@ -379,12 +380,13 @@ static bool is_about_message(const struct address *a)
 }
 
 /* Pending addresses keep the reason that the last host left with them. */
+/* Those for whom no host was left: the last one tried decides between deferral and failure. */
 static void defer_pending(struct delivery *d)
 {
     for (struct address *a = d->addrs; a; a = a->next) {
         if (a->outcome == ADDR_PENDING) {
-            a->outcome = ADDR_DEFER;
-            a->no_retry = true;
+            a->outcome = d->host_refused ? ADDR_FAIL : ADDR_DEFER;
+            a->no_retry = !d->host_refused;
         }
     }
 }
@@ -423,6 +425,10 @@ static void try_hosts(struct ectx *x, struct delivery *d, const struct smtp_opti
     }
     const struct address *pending = first_pending(d);
     if (!pending) {
+        return;
+    }
+    if (d->host_refused && t.tried) {
+        defer_pending(d);
         return;
     }
     bool host_to_blame = !is_about_message(pending);

@@ -136,10 +136,13 @@ static void refuse_all(struct transaction *t, enum smtp_status st, const struct 
         return;
     }
     t->broken |= st != SMTP_TEMP || r->code == 421;
-    note_reason(t->d, errno_of(st, fourxx), ERRNO_SMTP_CODE(r->code), text);
-    bool of_message = st == SMTP_TEMP || fourxx == ERRNO_DATA4XX;
+    bool odd = st == SMTP_TEMP && r->code / 100 != 4; /* the host's fault, no refusal */
+    note_reason(t->d, odd ? 0 : errno_of(st, fourxx), odd ? 0 : ERRNO_SMTP_CODE(r->code), text);
+    bool mail = fourxx == ERRNO_MAIL4XX, end = str_is(str_c(stage), "end of data");
+    bool of_message =
+        st == SMTP_TEMP || (st == SMTP_TIMEOUT && (mail || end)) || (st == SMTP_CLOSED && end);
     t->result = fourxx == ERRNO_DATA4XX ? TRY_STOP : TRY_NEXT_HOST;
-    report_failure(t, of_message && r->code != 421);
+    report_failure(t, of_message);
 }
 
 static struct str dsn_mail(struct transaction *t)
@@ -231,7 +234,7 @@ static bool read_rcpt_reply(struct transaction *t, struct address *a)
         t->accepted++;
         return true;
     }
-    if (st == SMTP_PERM || (st == SMTP_TEMP && r.code != 421)) {
+    if (st == SMTP_PERM || st == SMTP_TEMP) {
         struct str text = refusal(t, st, &r, str_cstr(pool, command));
         end_address(t, a, st == SMTP_PERM ? ADDR_FAIL : ADDR_DEFER,
                     st == SMTP_PERM ? 0 : ERRNO_RCPT4XX, ERRNO_SMTP_CODE(r.code), text);
@@ -242,6 +245,15 @@ static bool read_rcpt_reply(struct transaction *t, struct address *a)
         return true;
     }
     t->broken = true;
+    if (st == SMTP_TIMEOUT) { /* may be the recipient's fault: the host is not given up for it */
+        struct str text = refusal(t, st, &r, str_cstr(pool, command));
+        for (; a; a = a->next) {
+            if (a->outcome == ADDR_PENDING) {
+                end_address(t, a, ADDR_DEFER, ETIMEDOUT, 0, text);
+            }
+        }
+        return false;
+    }
     refuse_all(t, st, &r, stage_name(t, command), ERRNO_RCPT4XX);
     return false;
 }
@@ -330,17 +342,15 @@ static bool begin_data(struct transaction *t, bool data_sent)
     }
     enum smtp_status st = smtp_client_reply(t->c, t->o->command_timeout, &r);
     if (t->accepted == 0) {
-        if (st == SMTP_OK && r.code == 354) {
+        if (r.code / 100 == 3) {
             smtp_client_cmd(t->c, ".");
             t->broken |= smtp_client_reply(t->c, t->o->command_timeout, &r) >= SMTP_CLOSED;
         }
         t->broken |= st >= SMTP_CLOSED;
         return false;
     }
-    if (st == SMTP_OK && r.code != 354) {
-        st = SMTP_SYNC;
-    }
-    if (st != SMTP_OK) {
+    if (r.code / 100 != 3) {
+        st = st == SMTP_OK ? SMTP_TEMP : st;
         refuse_all(t, st, &r, stage_name(t, STR("DATA")), ERRNO_DATA4XX);
         return false;
     }
@@ -469,25 +479,6 @@ enum smtp_try smtp_transaction(struct ectx *x, struct delivery *d, const struct 
     return t.result;
 }
 
-/* The server has told that the message is too large for it (RFC 1870 6.3). */
-static bool too_large(struct ectx *x, struct delivery *d, struct smtp_client *c)
-{
-    int64_t limit = smtp_client_size_limit(c);
-    if (limit <= 0 || d->msg->size <= limit) {
-        return false;
-    }
-    for (struct address *a = d->addrs; a; a = a->next) {
-        if (a->outcome == ADDR_PENDING) {
-            a->outcome = ADDR_FAIL;
-            a->host_used = d->host;
-            a->host_used_port = d->host_port;
-            a->message = str_fmt(x->pool, "message too large for this host: %lld, limit %lld",
-                                 (long long)d->msg->size, (long long)limit);
-        }
-    }
-    return true;
-}
-
 /* The host is given up for now; logged says whether a line of its own tells so. */
 static void give_up(struct ectx *x, struct delivery *d, bool logged)
 {
@@ -521,15 +512,10 @@ static enum smtp_try open_failed(struct ectx *x, struct delivery *d, enum smtp_s
     } else {
         note_reason(d, basic, st == SMTP_TIMEOUT ? from : 0, error);
     }
-    if (st == SMTP_PERM) {
-        for (struct address *a = d->addrs; a; a = a->next) {
-            a->outcome = a->outcome == ADDR_PENDING ? ADDR_FAIL : a->outcome;
-        }
-        return TRY_DONE;
-    }
     for (struct address *a = d->addrs; a; a = a->next) {
-        a->pass_message |= a->outcome == ADDR_PENDING && st == SMTP_TEMP;
+        a->pass_message |= a->outcome == ADDR_PENDING && (st == SMTP_TEMP || st == SMTP_PERM);
     }
+    d->host_refused = st == SMTP_PERM;
     give_up(x, d, basic != ERRNO_TLSFAILURE);
     return TRY_NEXT_HOST;
 }
@@ -707,7 +693,7 @@ static enum smtp_try use_kept(struct ectx *x, struct delivery *d, const struct s
     d->sending_ip = str_dup(x->pool, d->sending_ip);
     tell_tls(x, d, kept.c);
     kept.messages++;
-    enum smtp_try result = too_large(x, d, kept.c) ? TRY_DONE : smtp_transaction(x, d, o, kept.c);
+    enum smtp_try result = smtp_transaction(x, d, o, kept.c);
     for (struct address *a = d->addrs; a; a = a->next) {
         a->message = str_dup(x->pool, a->message);
         a->confirmation = str_dup(x->pool, a->confirmation);

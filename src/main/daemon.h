@@ -110,8 +110,11 @@ struct worker {
     bool surplus;       /* end when idle for a while */
 };
 
-/* Serves connections, one after the other; returns when told to end, or when surplus. */
-void worker_reception(const struct worker *w);
+/*
+ * Serves connections, one after the other; returns when told to end, or when surplus. False if it
+ * had been woken for a connection that waits still: the kernel wakes nobody else for that one.
+ */
+bool worker_reception(const struct worker *w);
 
 /* Delivers messages that it is told of; returns when told to end. */
 void worker_delivery(const struct worker *w);

@@ -27,6 +27,7 @@ enum {
     MIN_WORKERS = 4,       /* of each kind, always there */
     STOP_GRACE_MS = 10000, /* conversations may go on that long before the supervisor leaves */
     REMIND_MS = 500,       /* orders are repeated to those that may have missed them */
+    LEFT_ONE = 3,          /* exit status of a worker that left a connection to another */
     YOUNG_MS = 2000,       /* who dies younger is not replaced at once */
     MAX_BACKOFF_MS = 10000,
     KEPT_HEAP = 512 * 1024 /* of a worker's: not given back after each message, to be had again */
@@ -154,7 +155,7 @@ static void child_main(struct supervisor *s, struct slot *slot, bool surplus)
                        .surplus = surplus};
     become_child(s);
     switch (slot->job) {
-    case JOB_RECEPTION: worker_reception(&w); break;
+    case JOB_RECEPTION: child_end(worker_reception(&w) ? 0 : LEFT_ONE);
     case JOB_DELIVERY: worker_delivery(&w); break;
     case JOB_REFRESH: worker_refresh(&w); break;
     default: queue_run(s->conf, &s->c->run);
@@ -223,6 +224,9 @@ static void reap(struct supervisor *s)
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         child_ended(s, pid, status);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == LEFT_ONE && !s->stop_until) {
+            start_child(s, JOB_RECEPTION, true); /* one that looks at what waits when it begins */
+        }
     }
 }
 

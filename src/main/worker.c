@@ -110,14 +110,14 @@ static void block_orders(bool block, sigset_t *old)
     sigprocmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, old);
 }
 
-void worker_reception(const struct worker *w)
+bool worker_reception(const struct worker *w)
 {
     struct epoll_event e;
     sigset_t open;
     int ep = make_epoll(w);
     if (ep < 0) {
         log_write(LOG_MAIN | LOG_PANIC, "epoll: %s", strerror(errno));
-        return;
+        return true;
     }
     block_orders(true, NULL);
     sigemptyset(&open);
@@ -128,10 +128,14 @@ void worker_reception(const struct worker *w)
         }
         if (n > 0) {
             block_orders(false, NULL);
+            if (orders.retire) { /* it came after the new configuration: not by the old one */
+                return false;
+            }
             serve(w, e.data.fd);
             block_orders(true, NULL);
         }
     }
+    return true;
 }
 
 /* ---- delivery ---- */

@@ -117,20 +117,33 @@ static void suppress_fixups(struct acl_job *j, struct str options)
     j->x->msg->suppress_local_fixups = true;
 }
 
+/* What is traced from here on goes to a debug log, until the client goes or a control stops it. */
 static void debug_control(struct acl_job *j, struct str options)
 {
-    struct str opt, error, selectors = STR("");
-    bool stop = false;
+    struct str opt, error, selectors = STR(""), tag = STR_NONE;
     uint64_t mask = trace_default();
-    while (str_next(&options, '/', &opt)) {
-        stop |= str_is(opt, "stop") || str_is(opt, "kill");
-        selectors = str_starts(opt, "opts=") ? str_from(opt, 5) : selectors;
+    while (next_option(&options, &opt)) {
+        if (str_is(opt, "stop") || str_is(opt, "kill")) {
+            trace_file_close(str_is(opt, "kill"));
+            return;
+        }
+        if (str_starts(opt, "opts=")) {
+            selectors = str_from(opt, 5);
+        } else if (str_starts(opt, "tag=")) {
+            tag = str_from(opt, 4);
+        } else {
+            log_write(LOG_MAIN | LOG_PANIC, "control = debug: \"%.*s\" is not supported by minim",
+                      STR_ARG(opt));
+            return;
+        }
     }
-    if (!trace_parse(j->x->pool, selectors, &mask, &error)) {
+    TRACE(TR_any, "DEBUGGING ACTIVATED FROM WITHIN CONFIG.\nDEBUG: Tag=\"%.*s\" opts=\"%.*s\"",
+          STR_ARG(str_unset(tag) ? STR("NULL") : tag), STR_ARG(selectors));
+    if (!trace_parse(j->x->pool, selectors, &mask, &error) ||
+        !trace_file_open(j->x->pool, tag, mask, &error)) {
         log_write(LOG_MAIN | LOG_PANIC, "%.*s", STR_ARG(error));
         return;
     }
-    trace_select(stop ? 0 : mask);
 }
 
 static void enforce_sync(struct acl_job *j, struct str options)

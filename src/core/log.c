@@ -192,14 +192,14 @@ bool log_wants(enum log_selector s)
 }
 
 /* The file's name: %s its kind, %D and %M the date and the month. */
-static struct str file_name(struct pool *pool, int which)
+static struct str file_name(struct pool *pool, const char *kind)
 {
     struct buf b;
     buf_init(&b, pool, 4096);
     for (uint32_t i = 0; i < state.path.len; i++) {
         char c = state.path.p[i], next = i + 1 < state.path.len ? state.path.p[i + 1] : '\0';
         if (c == '%' && next == 's') {
-            buf_addz(&b, file_names[which]);
+            buf_addz(&b, kind);
             i++;
         } else if (c == '%' && (next == 'D' || next == 'M')) {
             buf_adds(&b, time_strftime(pool, next == 'D' ? "%Y%m%d" : "%Y%m", time(NULL), false));
@@ -268,7 +268,7 @@ static int log_fd(struct pool *pool, int which, time_t now)
     if (state.file[which].fd >= 0 && state.file[which].checked == now) {
         return state.file[which].fd;
     }
-    struct str name = file_name(pool, which);
+    struct str name = file_name(pool, file_names[which]);
     name.tainted = false;
     if (state.file[which].fd >= 0 && stat(name.p, &st) == 0 && st.st_ino == state.file[which].ino) {
         state.file[which].checked = now;
@@ -282,6 +282,16 @@ static int log_fd(struct pool *pool, int which, time_t now)
     state.file[which].fd = fd;
     state.file[which].checked = now;
     return fd;
+}
+
+int log_open_debug(struct pool *pool, struct str tag, struct str *path)
+{
+    *path = STR_CAT(pool, file_name(pool, "debug"), tag);
+    if (path->tainted || !state.ready || !state.to_file) {
+        errno = path->tainted ? EPERM : ENOENT;
+        return -1;
+    }
+    return open_file(*path);
 }
 
 static void put_syslog(int which, struct str text)
@@ -344,6 +354,11 @@ static void emit(unsigned where, struct str text, size_t id, struct str body)
             pool_free(&pool);
             return;
         }
+    }
+    if (trace_state.fd > 0) {
+        trace_write("LOG:%s%s%s\n  %.*s", where & LOG_MAIN ? " MAIN" : "",
+                    where & LOG_PANIC ? " PANIC" : "", where & LOG_REJECT ? " REJECT" : "",
+                    STR_ARG(str_from(plain, id)));
     }
     if (where & LOG_MAIN) {
         put_line(pool, FILE_MAIN, now.tv_sec, line, plain);

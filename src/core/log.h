@@ -112,6 +112,12 @@ bool log_wants(enum log_selector s);
 /* Where a line goes that a selector keeps out of the main log alone: `where`, perhaps without it. */
 unsigned log_if(enum log_selector s, unsigned where);
 
+/*
+ * Opens the debug log, which is called as log_file_path says with the tag behind it; its name in
+ * *path, of the pool. -1 with errno: EPERM if the tag is tainted, ENOENT if no logs are files.
+ */
+int log_open_debug(struct pool *pool, struct str tag, struct str *path);
+
 /* Parses a log_selector value ("+all -pid"); false after reporting. */
 bool log_parse_selectors(struct opt_reader *r, void *base, struct str value);
 

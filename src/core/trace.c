@@ -1,12 +1,14 @@
 /*
  * Tracing (trace.h): the mask of the process, the parser of -d's argument, and the writer.
  *
- * Lines go to standard error through stdio, each text in one call. With -bh alone each line begins
+ * Lines go to standard error through stdio, or to the debug log, each text in one call. With -bh alone each line begins
  * with ">>> "; with -d, with the time and the process number if these are selected.
  */
 #include "core/core.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* All of -d+all but memory and noutf8; -all takes all. */
@@ -89,6 +91,45 @@ bool trace_parse(struct pool *pool, struct str text, uint64_t *mask, struct str 
     return true;
 }
 
+/* ---- the debug log ---- */
+
+bool trace_file_open(struct pool *pool, struct str tag, uint64_t mask, struct str *error)
+{
+    struct trace *t = &trace_state;
+    if (t->fd > 0) {
+        return true;
+    }
+    t->pool = pool_new("debug log");
+    t->fd = log_open_debug(t->pool, tag, &t->path);
+    if (t->fd <= 0) {
+        *error = tag.tainted ? STR("tainted tag for debug log filename")
+                             : str_fmt(pool, "cannot open debug log \"%.*s\": %s", STR_ARG(t->path),
+                                       strerror(errno));
+        t->fd = 0;
+        pool_free(&t->pool);
+        return false;
+    }
+    t->before = trace_selected();
+    trace_select(mask);
+    return true;
+}
+
+void trace_file_close(bool remove)
+{
+    struct trace *t = &trace_state;
+    if (t->fd <= 0) {
+        return;
+    }
+    close(t->fd);
+    if (remove && unlink(t->path.p) < 0) {
+        log_write(LOG_MAIN | LOG_PANIC, "cannot remove debug log \"%.*s\": %s", STR_ARG(t->path),
+                  strerror(errno));
+    }
+    t->fd = 0;
+    trace_select(t->before);
+    pool_free(&t->pool);
+}
+
 /* ---- writing ---- */
 
 static void add_prefix(struct buf *b)
@@ -137,7 +178,11 @@ static void write_lines(bool indent, const char *fmt, va_list ap)
         }
         buf_addc(&b, '\n');
     } while (!str_empty(text));
-    fwrite(b.p, 1, b.len, stderr);
+    if (trace_state.fd <= 0) {
+        fwrite(b.p, 1, b.len, stderr);
+    } else if (write_all(trace_state.fd, b.p, b.len) < 0) {
+        trace_file_close(false); /* a full disk is no reason to stop for */
+    }
     pool_free(&pool);
 }
 

@@ -62,6 +62,10 @@ enum trace_bit {
 struct trace {
     uint64_t mask;
     int depth;
+    int fd;            /* of the debug log; 0: none, lines go to standard error */
+    struct pool *pool; /* with the debug log's name */
+    struct str path;
+    uint64_t before; /* the mask to go back to when the debug log is closed */
 };
 extern struct trace trace_state;
 
@@ -104,6 +108,15 @@ uint64_t trace_selected(void);
 
 /* What -d shows without more. */
 uint64_t trace_default(void);
+
+/*
+ * control = debug: what the mask selects goes to the debug log with this tag from now on; nothing
+ * changes if one is open. False with *error, of the pool, if it cannot be opened.
+ */
+bool trace_file_open(struct pool *pool, struct str tag, uint64_t mask, struct str *error);
+
+/* The end of that, if there is one; the file is removed if so wished. */
+void trace_file_close(bool remove);
 
 /*
  * Works "+name-name..." into the mask. False with Exim's words in *error, which lives in the pool.

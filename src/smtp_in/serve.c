@@ -115,4 +115,5 @@ void smtp_in_serve(const struct config *conf, const struct smtp_peer *peer)
     }
     log_no_mail(&c);
     conv_free(&c);
+    trace_file_close(false); /* control = debug is for one client, this process for the next too */
 }

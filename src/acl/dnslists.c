@@ -203,54 +203,73 @@ static enum acl_test deferred(const struct query *q, struct str name)
     return result[q->unknown];
 }
 
-/* What the list's answer says about the key. */
-static enum acl_test judge(const struct query *q, struct str name, struct str key,
-                           enum dns_result rc, struct dns_answer *a)
+/* Why values that were found do not count. */
+static void trace_refusal(const struct item *it)
 {
-    const struct item *it = q->item;
+    const char *why = it->all       ? it->negated ? "were no IP addresses that did not"
+                                                  : "was an IP address that did not"
+                      : it->negated ? "was an exclude"
+                                    : "was no";
+    TRACE(TR_dnsbl | TR_bh,
+          "=> but we are not accepting this block class because\n"
+          "=> there %s match for %s%s%.*s",
+          why, it->all ? "=" : "", it->mask ? "&" : "=", STR_ARG(it->values));
+}
+
+/*
+ * Looks a key up in a domain, whose answer has to pass the restriction of the item, if one is given.
+ * The domain is the last that is asked about the key if so said.
+ */
+static enum acl_test ask(const struct query *q, struct str key, struct str domain,
+                         const struct item *it, bool last, struct dns_answer *a)
+{
     struct pool *pool = q->j->x->pool;
-    bool found = rc == DNS_OK && drop_foreign(a, key, it->check, pool);
-    if (found) {
+    struct str name = query_name(pool, key, domain);
+    enum dns_result rc = dns_lookup(q->j->x->conf, pool, name, DNS_A, false, a);
+    enum acl_test answer = TEST_FAIL;
+    if (rc == DNS_AGAIN || rc == DNS_FAIL) {
+        answer = deferred(q, name);
+        if (answer != TEST_OK) {
+            return answer;
+        }
+    } else if (rc == DNS_OK && drop_foreign(a, key, domain, pool)) {
         struct str values = values_text(pool, a);
         TRACE(TR_dnsbl | TR_bh, "DNS lookup for %.*s succeeded (yielding %.*s)", STR_ARG(name),
               STR_ARG(values));
-    } else if (rc != DNS_AGAIN && rc != DNS_FAIL) {
+        if (it && !values_pass(a, it)) {
+            trace_refusal(it);
+            return TEST_FAIL;
+        }
+        answer = TEST_OK;
+    } else {
         TRACE(TR_dnsbl | TR_bh, "DNS lookup for %.*s failed", STR_ARG(name));
     }
-    if (rc == DNS_AGAIN || rc == DNS_FAIL) {
-        return deferred(q, name);
+    if (last || answer != TEST_OK) {
+        TRACE(TR_dnsbl | TR_bh, "=> that means %.*s is %slisted at %.*s", STR_ARG(key),
+              answer == TEST_OK ? "" : "not ", STR_ARG(domain));
     }
-    bool listed = found && values_pass(a, it);
-    TRACE(TR_dnsbl | TR_bh, "=> that means %.*s is %slisted at %.*s", STR_ARG(key),
-          listed ? "" : "not ", STR_ARG(it->check));
-    return listed ? TEST_OK : TEST_FAIL;
+    return answer;
 }
 
-/* Looks one key up in one item. */
+/* Looks one key up in one item: where it has two domains, the second first. */
 static enum acl_test look_up(const struct query *q, struct str key)
 {
     struct acl_job *j = q->j;
     const struct item *it = q->item;
-    struct pool *pool = j->x->pool;
     struct dns_answer a = {0};
-    struct str name = query_name(pool, key, it->check);
-    enum dns_result rc = dns_lookup(j->x->conf, pool, name, DNS_A, false, &a);
-    enum acl_test listed = judge(q, name, key, rc, &a);
-    if (listed != TEST_OK) {
-        return listed;
+    bool two = !str_eq(it->domain, it->check);
+    enum acl_test rc = ask(q, key, it->check, it, !two, &a);
+    if (rc == TEST_OK && two) {
+        a = (struct dns_answer){0};
+        rc = ask(q, key, it->domain, NULL, true, &a);
     }
-    struct str full = name;
-    if (!str_eq(it->domain, it->check)) {
-        struct dns_answer first;
-        full = query_name(pool, key, it->domain);
-        if (dns_lookup(j->x->conf, pool, full, DNS_A, false, &first) != DNS_OK) {
-            return TEST_FAIL;
-        }
+    if (rc != TEST_OK) {
+        return rc;
     }
     j->note->dnslist_domain = keep(j, it->domain);
     j->note->dnslist_matched = keep(j, key);
-    j->note->dnslist_value = keep(j, values_text(pool, &a));
-    j->note->dnslist_text = keep(j, text_of(j, full));
+    j->note->dnslist_value = keep(j, values_text(j->x->pool, &a));
+    j->note->dnslist_text = keep(j, text_of(j, query_name(j->x->pool, key, it->domain)));
     return TEST_OK;
 }
 
@@ -297,6 +316,7 @@ enum acl_test acl_dnslists(struct acl_job *j, const struct acl_line *l, struct s
     j->note->dnslist_domain = j->note->dnslist_matched = STR_NONE;
     j->note->dnslist_value = j->note->dnslist_text = STR_NONE;
     while (list_next(j->x->pool, &rest, &sep, &text)) {
+        TRACE(TR_dnsbl | TR_bh, "dnslists check: %.*s", STR_ARG(text));
         if (str_starts(text, "+")) {
             if (!set_unknown(text, &q.unknown)) {
                 log_write(LOG_MAIN | LOG_PANIC, "unknown item in dnslist (ignored): %.*s",
@@ -305,7 +325,6 @@ enum acl_test acl_dnslists(struct acl_job *j, const struct acl_line *l, struct s
             continue;
         }
         struct item it = parse_item(text);
-        TRACE(TR_dnsbl | TR_bh, "dnslists check: %.*s", STR_ARG(text));
         q.item = &it;
         enum acl_test rc = str_empty(it.domain) ? TEST_FAIL : look_up_keys(&q);
         if (rc != TEST_FAIL) {

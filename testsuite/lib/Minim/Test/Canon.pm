@@ -140,7 +140,7 @@ my @RULES = (
         'parts of Exim that minim does not have', 'munge trace'],
     ['lists of DNSSEC for a HELO name', 'stderr', qr/(getting IP address for .*\n)>>> \S+ in ""\? .*\n>>> \S+ in "\*"\? .*\n/,
         sub ($self, $kept) { $kept }, 'Exim has them built in', 'munge trace'],
-    ['cache of DNS lists', 'stderr', qr/^>>> (?:new DNS lookup for|dnslists: (?:wrote cache entry|using result of previous lookup)).*\n/m, '',
+    ['cache of DNS lists', 'stderr', qr/^>>> (?:new DNS lookup for|dnslists: (?:wrote cache entry|using result of previous lookup)|\S+ in dns_again_means_nonexist\?).*\n/m, '',
         'the resolver has the cache', 'munge trace'],
     ['first lines of -d', 'stderr', qr/^(?:exim|minim|Exim) (?:version )?\S+ uid=.*?^originator: [^\n]*\n/ms, "(version, users)\n",
         'each program its own', 'munge debug'],

@@ -279,6 +279,9 @@ static bool settle(struct acl_job *j, struct limit *l)
     if (l->per == PER_ADDR && str_unset(l->unique) && j->x->addr) {
         l->unique = j->x->addr->address;
     }
+    if (l->per == PER_ADDR) { /* per_rcpt that counts each address once */
+        l->per = PER_RCPT;
+    }
     if (!l->count_set && l->per == PER_BYTE) {
         l->count = j->x->msg->size > 0 ? (double)j->x->msg->size : 0;
     } else if (!l->count_set && l->per == PER_RCPT && j->where != ACL_RCPT) {
@@ -292,8 +295,7 @@ static bool settle(struct acl_job *j, struct limit *l)
 
 static struct str record_key(struct pool *pool, const struct limit *l)
 {
-    const char *per = l->per == PER_ADDR ? "per_rcpt" : per_name(l->per);
-    return str_fmt(pool, "%lld/%s%s/%.*s", (long long)l->period, per,
+    return str_fmt(pool, "%lld/%s%s/%.*s", (long long)l->period, per_name(l->per),
                    str_unset(l->unique) ? "" : "/unique", STR_ARG(l->key));
 }
 
@@ -313,8 +315,7 @@ static struct strvec *done_list(struct acl_job *j, const struct limit *l)
     case PER_CONN: return &j->x->sess->rates_done;
     case PER_MAIL:
     case PER_BYTE: return &j->note->rates_mail;
-    case PER_RCPT:
-    case PER_ADDR: return j->where == ACL_RCPT ? &j->note->rates_cmd : &j->note->rates_mail;
+    case PER_RCPT: return j->where == ACL_RCPT ? &j->note->rates_cmd : &j->note->rates_mail;
     default: return &j->note->rates_cmd;
     }
 }
